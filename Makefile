@@ -1,0 +1,60 @@
+# Everything starts here: `make help`. Needs only Python (3.10 or newer) with venv, and make.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(CURDIR)/$(VENV)/bin
+OUT    ?= $(CURDIR)/out
+
+# An editable install links the files that exist when it is made, so a new file must renew it: the
+# stamps are named after what the environment was made from.
+INPUTS := $(shell { cat pyproject.toml requirements*.in; find tools/common models -type f ! -path '*/__pycache__/*' | LC_ALL=C sort; } | cksum | cut -d' ' -f1)
+READY  := $(VENV)/ready-$(INPUTS)
+TESTS  := $(VENV)/ready-test-$(INPUTS)
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --config-settings editable_mode=strict
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check dist train system clean
+
+help: ## Show this list.
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/ /' | awk '{ name = $$1; $$1 = ""; printf "  make %-8s%s\n", name, $$0 }'
+
+run: $(READY) ## Set up, download the demo models into out/, and print their events and facts.
+	cd tools && $(BIN)/python downloader.py --name 'prob-*' -j8 --progress_format=json --output_dir '$(OUT)'
+	cd tools && $(BIN)/python info_dumper.py --name 'prob-*' > '$(OUT)/models.json'
+	@echo "The models are in $(OUT), what is known about them in $(OUT)/models.json." >&2
+
+test: $(TESTS) system ## Set up and run all tests.
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+check: $(TESTS) ## Format check, lint, types, and the layers of the package.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+dist: $(TESTS) ## Build the source archive and the wheel into dist/.
+	$(BIN)/python -m build --no-isolation
+
+train: ## Train the demo models again and compare them with those in the repository.
+	$(PYTHON) -m venv build/training
+	build/training/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-training.in
+	build/training/bin/python models/demo/train.py --check
+
+system: ## Install what the tests need from Debian (as root), or say what is missing.
+	@sh tests/system-packages.sh
+
+clean: ## Remove everything that was made here.
+	rm -rf $(VENV) build dist out .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.10 or newer is needed" if sys.version_info < (3, 10) else 0)'
+	$(PYTHON) -m venv $(VENV)
+
+$(READY): $(VENV)/bin/python
+	rm -rf $(VENV)/ready-* build/__editable__.*
+	$(INSTALL) -e .
+	touch $@
+
+$(TESTS): $(READY)
+	$(INSTALL) -e '.[test]'
+	touch $@

@@ -1,0 +1,77 @@
+"""What all tests share: servers on loopback, catalogs made on the spot, and the tools as processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.servers.faulty import FaultyServer
+from tests.servers.nginx import Nginx, nginx_binary
+
+ROOT = Path(__file__).resolve().parent.parent
+TOOLS = ROOT / "tools"
+
+
+def require(found: object, what: str) -> None:
+    """Skip where something is not installed; in CI everything has to be."""
+    if not found:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"{what} is missing; tests/system-packages.sh installs it")
+        pytest.skip(f"{what} is not installed (tests/system-packages.sh installs it)")
+
+
+@pytest.fixture(autouse=True)
+def plain_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """No setting of this machine or its user reaches a test."""
+    for name in list(os.environ):
+        if name.startswith(("MODELZOO_", "TVAI_")) or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    for name in ("GITHUB_TOKEN", "HF_TOKEN", "NETRC", "CI", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+
+
+@pytest.fixture
+def faulty() -> Iterator[FaultyServer]:
+    """A server that breaks as told."""
+    with FaultyServer() as server:
+        yield server
+
+
+@pytest.fixture
+def nginx(tmp_path: Path) -> Iterator[Nginx]:
+    """nginx, serving `nginx.root`."""
+    require(nginx_binary(), "nginx")
+    root = tmp_path / "served"
+    root.mkdir()
+    with Nginx(root) as server:
+        yield server
+
+
+def tool(
+    name: str,
+    *arguments: str | Path,
+    environ: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    check: int | None = 0,
+) -> subprocess.CompletedProcess[str]:
+    """Run `tools/<name>.py` as a user would; `check` is the exit status to expect (None: any)."""
+    done = subprocess.run(
+        [sys.executable, str(TOOLS / f"{name}.py"), *map(str, arguments)],
+        env={**os.environ, **(environ or {})},
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    if check is not None:
+        assert done.returncode == check, (done.returncode, done.stdout[-2000:], done.stderr[-2000:])
+    return done

@@ -1,0 +1,64 @@
+"""Get model files and keep them: exactly these bytes, fast, every time.
+
+>>> import modelzoo
+>>> modelzoo.find("prob-digits-*", tag="image", sources=["demo"])[0].id
+'prob-digits-cnn'
+
+Everything here is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from .version import VERSION as __version__
+
+if TYPE_CHECKING:
+    from .api import DownloadFailed as DownloadFailed
+    from .api import download as download
+    from .api import find as find
+    from .api import info as info
+    from .api import list_models as list_models
+    from .errors import CatalogError as CatalogError
+    from .errors import Interrupted as Interrupted
+    from .errors import ModelZooError as ModelZooError
+    from .errors import PostprocessingError as PostprocessingError
+    from .errors import Reason as Reason
+    from .errors import SelectionError as SelectionError
+    from .errors import StorageError as StorageError
+    from .errors import TransferError as TransferError
+    from .errors import UnsafePathError as UnsafePathError
+    from .errors import UsageError as UsageError
+    from .model import Model as Model
+    from .model import ModelFile as ModelFile
+
+_HOME = {
+    "api": ("DownloadFailed", "download", "find", "info", "list_models"),
+    "errors": (
+        "CatalogError",
+        "Interrupted",
+        "ModelZooError",
+        "PostprocessingError",
+        "Reason",
+        "SelectionError",
+        "StorageError",
+        "TransferError",
+        "UnsafePathError",
+        "UsageError",
+    ),
+    "model": ("Model", "ModelFile"),
+}
+
+__all__ = ["__version__", *(name for names in _HOME.values() for name in names)]
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _HOME.items():
+        if name in names:
+            return getattr(importlib.import_module(f".{module}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,239 @@
+"""One model.yml: its schema, its rules, and the Model that it describes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import unquote, urlsplit
+
+import msgspec
+
+from ...checksum import Checksum, make_checksum
+from ...documents import read_yaml
+from ...errors import CatalogError, UnsafePathError
+from ...model import (
+    FRAMEWORKS,
+    KNOWN_PRECISIONS,
+    TASK_TYPES,
+    Model,
+    ModelFile,
+    Origin,
+    RegexReplace,
+    Step,
+    UnpackArchive,
+)
+from ...paths import clash, safe_path
+
+MODEL_CONFIG = "model.yml"
+COMPOSITE_CONFIG = "composite-model.yml"
+MODEL_NAME = re.compile(r"[0-9a-zA-Z._-]+")
+ARCHIVE_FORMATS = ("zip", "tar", "gztar", "bztar", "xztar")
+
+Warn = Callable[[str], None]
+Count = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class _File(msgspec.Struct, forbid_unknown_fields=True):
+    name: str
+    size: Count
+    source: Any
+    checksum: Any = None
+    sha256: str | None = None
+
+
+class _Config(msgspec.Struct, kw_only=True):
+    description: str
+    task_type: str
+    files: list[_File]
+    framework: str
+    license: str
+    postprocessing: list[RegexReplace | UnpackArchive] = []
+    model_optimizer_args: list[str] | None = None
+    conversion_to_onnx_args: list[str] | None = None
+    quantizable: bool = False
+    quantized: str | None = None
+    input_info: list[dict[str, Any]] = []
+    model_info: dict[str, Any] = {}
+    version: str | None = None
+    tags: list[str] = []
+
+
+def convert(document: Any, kind: type[Any], file: str, model: str) -> Any:
+    """The document as a value of this type; CatalogError with the key that does not fit."""
+    try:
+        return msgspec.convert(document, kind)
+    except msgspec.ValidationError as error:
+        problem, _, path = str(error).partition(" - at `$")
+        key = path.rstrip("`").lstrip(".")
+        raise CatalogError(problem, file=file, model=model, key=key) from None
+
+
+class ConfigReader:
+    """Reads one model.yml; what it raises and warns about names the file, the model and the key."""
+
+    def __init__(self, root: Path, folder: Path, source: str, warn: Warn, strict: bool) -> None:
+        self.root, self.folder, self.source, self.strict = root, folder, source, strict
+        self.file, self.name, self._warn = str(folder / MODEL_CONFIG), folder.name, warn
+
+    def read(self) -> Model:
+        """The model of this folder."""
+        if not MODEL_NAME.fullmatch(self.name):
+            raise self.error("", "the folder's name may hold only 0-9 a-z A-Z . _ -")
+        config = self._config()
+        files = tuple(self._files(config.files))
+        composite = self.folder.parent if self.folder != self.root else None
+        is_stage = composite is not None and (composite / COMPOSITE_CONFIG).is_file()
+        return Model(
+            id=self.name,
+            name=self.name,
+            source=self.source,
+            subdirectory=self._subdirectory(),
+            composite=composite.name if composite and is_stage else None,
+            description=config.description,
+            framework=config.framework,
+            task_type=config.task_type,
+            license_url=config.license,
+            files=files,
+            version=config.version,
+            tags=tuple(config.tags),
+            precisions=self._precisions(config, files),
+            quantization_output_precisions=_INT8 if config.quantizable else (),
+            postprocessing=self._postprocessing(config, files),
+            model_optimizer_args=_optional_tuple(config.model_optimizer_args),
+            conversion_to_onnx_args=_optional_tuple(config.conversion_to_onnx_args),
+            input_info=tuple(config.input_info),
+            model_info=config.model_info,
+            config_dir=str(self.folder),
+        )
+
+    def error(self, key: str, problem: str) -> CatalogError:
+        """An error about one key of this file."""
+        return CatalogError(problem, file=self.file, model=self.name, key=key)
+
+    def _config(self) -> _Config:
+        document = read_yaml(self.folder / MODEL_CONFIG, self.file)
+        if not isinstance(document, dict):
+            raise self.error("", "expected a mapping of keys")
+        for key in ("name", "subdirectory"):
+            if key in document:
+                raise self.error(key, "is not allowed: the folder's path says it")
+        config: _Config = convert(document, _Config, self.file, self.name)
+        for key in document:
+            if key not in _Config.__struct_fields__:
+                self.doubt(str(key), "is not a known key")
+        self._check(config)
+        return config
+
+    def doubt(self, key: str, problem: str) -> None:
+        """An error in a strict catalog, a warning in others."""
+        if self.strict:
+            raise self.error(key, problem)
+        self._warn(str(self.error(key, problem)))
+
+    def _check(self, config: _Config) -> None:
+        if config.task_type not in TASK_TYPES:
+            self.doubt("task_type", f'unknown value "{config.task_type}"')
+        if config.framework not in FRAMEWORKS:
+            self.doubt("framework", f'unknown value "{config.framework}"')
+        if not re.match(r"https?://", config.license):
+            raise self.error("license", f'expected a URL, got "{config.license}"')
+        if config.quantized not in (None, "INT8"):
+            raise self.error("quantized", f'expected INT8, got "{config.quantized}"')
+        if config.model_optimizer_args is None and config.framework != "dldt":
+            raise self.error("model_optimizer_args", f"is required with framework {config.framework}")
+        needs_onnx = config.framework in ("pytorch", "caffe2")
+        if needs_onnx != (config.conversion_to_onnx_args is not None):
+            rule = "required" if needs_onnx else "not allowed"
+            raise self.error("conversion_to_onnx_args", f"is {rule} with framework {config.framework}")
+
+    def _subdirectory(self) -> str:
+        relative = self.folder.relative_to(self.root).as_posix()
+        try:
+            return str(safe_path(relative)) if relative != "." else self.name
+        except UnsafePathError as error:
+            raise self.error("", str(error)) from None
+
+    def _files(self, files: Sequence[_File]) -> Iterator[ModelFile]:
+        for number, file in enumerate(files):
+            key = f"files[{number}]"
+            try:
+                name = str(safe_path(file.name))
+            except UnsafePathError as error:
+                raise self.error(f"{key}.name", error.problem) from None
+            checksum = self._checksum(file, key)
+            yield ModelFile(name, file.size, checksum, self._origins(file, key), _variant(name))
+        if two := clash(file.name for file in files):
+            raise self.error("files", f'"{two[0]}" and "{two[1]}" cannot both exist in one folder')
+
+    def _checksum(self, file: _File, key: str) -> Checksum:
+        if (file.checksum is None) == (file.sha256 is None):
+            raise self.error(key, "expected exactly one of checksum and sha256")
+        algorithm: object = "sha256" if file.sha256 else "sha384"
+        value: object = file.sha256 or file.checksum
+        if isinstance(value, dict):
+            algorithm, value = value.get("$type"), value.get("value")
+        try:
+            return make_checksum(str(algorithm), str(value))
+        except ValueError as error:
+            raise self.error(f"{key}.checksum", str(error)) from None
+
+    def _origins(self, file: _File, key: str) -> tuple[Origin, ...]:
+        sources = file.source if isinstance(file.source, list) else [file.source]
+        if not sources:
+            raise self.error(f"{key}.source", "expected at least one source")
+        return tuple(self._origin(source, f"{key}.source") for source in sources)
+
+    def _origin(self, source: Any, key: str) -> Origin:
+        match source:
+            case str(url) | {"$type": "http", "url": str(url)} if url:
+                origin = Origin(url, self.folder.absolute().as_uri() + "/")
+            case {"$type": "google_drive", "id": str(drive_id)} if re.fullmatch(r"[\w-]+", drive_id):
+                return Origin(f"gdrive://{drive_id}")
+            case _:
+                raise self.error(key, f"expected a URL or a map with a known $type, got {source!r}")
+        root = self.root.absolute().as_uri() + "/"
+        inside = origin.url.startswith(root) and "/../" not in unquote(origin.url)
+        if not urlsplit(url).scheme and not inside:
+            raise self.error(key, f'"{url}" leads out of the catalog')
+        return origin
+
+    def _precisions(self, config: _Config, files: Sequence[ModelFile]) -> tuple[str, ...]:
+        if config.model_optimizer_args is not None:
+            return _INT8 if config.quantized else ("FP16", "FP32")
+        names = {file.name for file in files}
+        precisions = sorted({file.variant for file in files if file.variant})
+        for precision in precisions:
+            for suffix in (".xml", ".bin"):
+                if f"{precision}/{self.name}{suffix}" not in names:
+                    raise self.error("files", f"expected {precision}/{self.name}{suffix}")
+        return tuple(precisions)
+
+    def _postprocessing(self, config: _Config, files: Sequence[ModelFile]) -> tuple[Step, ...]:
+        for number, step in enumerate(config.postprocessing):
+            key = f"postprocessing[{number}]"
+            try:
+                safe_path(step.file)
+                if isinstance(step, RegexReplace):
+                    re.compile(step.pattern)
+            except UnsafePathError as error:
+                raise self.error(f"{key}.file", error.problem) from None
+            except (re.error, OverflowError) as error:
+                raise self.error(f"{key}.pattern", f"is not a regular expression: {error}") from None
+            if isinstance(step, UnpackArchive) and step.format not in ARCHIVE_FORMATS:
+                known = ", ".join(ARCHIVE_FORMATS)
+                raise self.error(f"{key}.format", f'expected one of {known}, got "{step.format}"')
+        return tuple(config.postprocessing)
+
+
+_INT8 = ("FP16-INT8", "FP32-INT8")
+
+
+def _variant(name: str) -> str | None:
+    folder, slash, rest = name.partition("/")
+    return folder if slash and "/" not in rest and folder in KNOWN_PRECISIONS else None
+
+
+def _optional_tuple(values: Sequence[str] | None) -> tuple[str, ...] | None:
+    return None if values is None else tuple(values)

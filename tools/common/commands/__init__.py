@@ -1,0 +1,1 @@
+"""One module per tool; only these, and what they report with, print and choose an exit status."""

@@ -1,0 +1,91 @@
+"""The disk: whole small files, durable large ones, room, and which errors mean what."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from .errors import Reason, StorageError
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Put a small file there so that a reader sees the old one or all of the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name[:100]}.", suffix=".tmp", dir=path.parent)
+    try:
+        with open(handle, "wb") as file:
+            file.write(data)
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def _umask() -> int:
+    # The umask can only be read by setting it, which other threads would notice; Linux shows it.
+    with contextlib.suppress(OSError, ValueError), open("/proc/self/status") as status:
+        for line in status:
+            if line.startswith("Umask:"):
+                return int(line.split()[1], 8)
+    return 0o022
+
+
+def sync(paths: Iterable[Path]) -> None:
+    """Return when the data of these files has reached the disk; a file that is gone does not matter."""
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):
+            handle = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+
+
+def existing_parent(path: Path) -> Path:
+    """The path itself, or the nearest folder above it that exists already."""
+    return next((p for p in (path, *path.absolute().parents) if p.exists()), path)
+
+
+def free_space(path: Path) -> int:
+    """Bytes that this user can still write where `path` is or will be."""
+    return shutil.disk_usage(existing_parent(path)).free
+
+
+def device(path: Path) -> int:
+    """A number that is the same for two paths on one file system."""
+    return existing_parent(path).stat().st_dev
+
+
+@contextlib.contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn what the operating system says inside into a StorageError about `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise storage_error(error, path) from error
+
+
+def storage_error(error: OSError, path: Path) -> StorageError:
+    """What an OSError on `path` means for a person."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return StorageError(
+            f"{path}: the disk is full ({error.strerror}); make room and run again to go on",
+            Reason.NO_SPACE,
+        )
+    return StorageError(f"{path}: {error.strerror or error}")
+
+
+def readable(size: int) -> str:
+    """A number of bytes for people: `512 B`, `1.5 MiB`."""
+    if abs(size) < 1024:
+        return f"{size} B"
+    units = ("KiB", "MiB", "GiB", "TiB")
+    power = min((abs(size).bit_length() - 1) // 10, len(units))
+    return f"{size / 1024**power:.1f} {units[power - 1]}"

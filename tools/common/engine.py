@@ -1,0 +1,106 @@
+"""What one file's transfer needs and gives: its job, its delivery, and what all transfers share."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from .cache import Cache
+from .cancel import Cancel
+from .checksum import Checksum
+from .clock import Clock
+from .credentials import mask
+from .errors import Reason, TransferError
+from .events import Event, ModelFileDownloadProgress, OriginKind, Report
+from .gates import Gates, backoff
+from .model import ModelFile, Origin
+from .stores import Stores
+
+DEFAULT_ALGORITHM = "sha256"  # for files whose catalog tells no checksum
+STALLED = 1024  # bytes per second, averaged over the timeout
+
+
+class Job(msgspec.Struct, frozen=True):
+    """One file of one model, where it goes, and its origins in the order to be tried."""
+
+    model: str
+    file: ModelFile
+    destination: Path
+    origins: tuple[Origin, ...]
+
+
+class Delivery(msgspec.Struct, frozen=True):
+    """A file that is there: how it came, what it is, and its state on disk."""
+
+    kind: OriginKind
+    size: int
+    mtime_ns: int
+    checksum: Checksum | None
+    url: str | None = None
+    verified: bool = True
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What all transfers of a run share."""
+
+    stores: Stores
+    cache: Cache | None
+    report: Report
+    clock: Clock
+    cancel: Cancel
+    attempts: int = 1
+    timeout: float = 60.0
+    force: bool = False
+    progress_interval: float = 0.2
+    backoff: Callable[[int], float] = backoff
+    gates: Gates = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "gates", Gates(self.clock))
+        object.__setattr__(self, "report", _one_at_a_time(self.report))
+
+
+def _one_at_a_time(report: Report) -> Report:
+    lock = threading.Lock()
+
+    def locked(event: Event) -> None:
+        with lock:
+            report(event)
+
+    return locked
+
+
+class Progress:
+    """Reports progress at most every so often, and notices a source that has all but stopped."""
+
+    def __init__(self, job: Job, engine: Engine, kind: OriginKind) -> None:
+        self._job, self._engine, self._kind = job, engine, kind
+        self._shown = self._since = engine.clock.now()
+        self._bytes = 0
+
+    def add(self, count: int, url: str, size: int) -> None:
+        """So many bytes came; raises TransferError when too few have come for too long."""
+        self._bytes += count
+        self.show(size)
+        timeout = self._engine.timeout
+        if (now := self._engine.clock.now()) - self._since < timeout:
+            return
+        if self._bytes < STALLED * timeout:
+            problem = f"stalled: less than {STALLED} bytes a second for {timeout:g} s"
+            raise TransferError(Reason.TIMEOUT, problem, url=mask(url), transient=True)
+        self._since, self._bytes = now, 0
+
+    def show(self, size: int, last: bool = False) -> None:
+        """Report that `size` bytes are here."""
+        now = self._engine.clock.now()
+        if last or now - self._shown >= self._engine.progress_interval:
+            self._shown = now
+            event = ModelFileDownloadProgress(
+                model=self._job.model, model_file=self._job.file.name, size=size, origin=self._kind
+            )
+            self._engine.report(event)

@@ -1,0 +1,149 @@
+"""What a run tells while it works; one JSON object a line with `--progress_format=json`.
+
+The first seven are Open Model Zoo's, their members unchanged; everything else only adds. The JSON
+Schema in docs/events.schema.json is generated from these classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Literal
+
+import msgspec
+
+from .errors import Reason
+
+SCHEMA_VERSION = 1
+
+OriginKind = Literal["network", "cache", "local"]
+"""Where a file came from: a server, the cache, or this machine (already there, or a file URL)."""
+
+Size = Annotated[int, msgspec.Meta(ge=0, description="bytes")]
+Seconds = Annotated[float, msgspec.Meta(ge=0, description="seconds")]
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="$type"):
+    """One thing that happened. Members that are not known are left out."""
+
+
+class ModelDownloadBegin(Event, frozen=True, tag="model_download_begin"):
+    """Work on a model starts; `num_files` of its files are selected."""
+
+    model: str
+    num_files: Annotated[int, msgspec.Meta(ge=0)]
+
+
+class ModelDownloadEnd(Event, frozen=True, tag="model_download_end"):
+    """Work on a model's files has ended; `successful` when every one of them is there."""
+
+    model: str
+    successful: bool
+
+
+class ModelFileDownloadBegin(Event, frozen=True, tag="model_file_download_begin"):
+    """Work on a file starts. `size` is -1, and `size_known` false, while nobody has told it."""
+
+    model: str
+    model_file: str
+    size: Annotated[int, msgspec.Meta(ge=-1, description="bytes, -1: unknown")]
+    size_known: bool = True
+    path: str = ""
+
+
+class ModelFileDownloadProgress(Event, frozen=True, tag="model_file_download_progress"):
+    """`size` bytes of the file are here; less than before when an attempt had to start over."""
+
+    model: str
+    model_file: str
+    size: Size
+    origin: OriginKind = "network"
+
+
+class ModelFileDownloadEnd(Event, frozen=True, tag="model_file_download_end"):
+    """Work on a file has ended; on failure `reason` (a fixed list) and `message` say why."""
+
+    model: str
+    model_file: str
+    successful: bool
+    origin: OriginKind | None = None
+    size: Size | None = None
+    checksum: str | None = None
+    verified: bool = True
+    seconds: Seconds | None = None
+    path: str = ""
+    reason: Reason | None = None
+    message: str | None = None
+
+
+class ModelPostprocessingBegin(Event, frozen=True, tag="model_postprocessing_begin"):
+    """Patching or unpacking of a model's files starts."""
+
+    model: str
+
+
+class ModelPostprocessingEnd(Event, frozen=True, tag="model_postprocessing_end"):
+    """Patching or unpacking has ended."""
+
+    model: str
+    successful: bool
+    reason: Reason | None = None
+    message: str | None = None
+
+
+class ModelFileRetry(Event, frozen=True, tag="model_file_retry"):
+    """Attempt number `attempt` failed; the next one comes in `wait` seconds."""
+
+    model: str
+    model_file: str
+    attempt: Annotated[int, msgspec.Meta(ge=1)]
+    wait: Seconds
+    reason: Reason
+    message: str
+
+
+class RunBegin(Event, frozen=True, tag="run_begin"):
+    """The first event: what is selected. `size` is the sum of the sizes that are known."""
+
+    schema_version: int
+    models: Annotated[int, msgspec.Meta(ge=0)]
+    files: Annotated[int, msgspec.Meta(ge=0)]
+    size: Size
+
+
+class RunEnd(Event, frozen=True, tag="run_end"):
+    """The last event: what came of it; also after an interruption."""
+
+    successful: bool
+    models: Annotated[int, msgspec.Meta(ge=0)]
+    models_failed: Annotated[int, msgspec.Meta(ge=0)]
+    files: Annotated[int, msgspec.Meta(ge=0)]
+    files_failed: Annotated[int, msgspec.Meta(ge=0)]
+    bytes_network: Size
+    bytes_cache: Size
+    bytes_local: Size
+    seconds: Seconds
+    reason: Reason | None = None
+
+
+class Notice(Event, frozen=True, tag="notice"):
+    """A warning for people. It goes to stderr and never into the JSON stream."""
+
+    message: str
+
+
+AnyEvent = (
+    RunBegin
+    | ModelDownloadBegin
+    | ModelFileDownloadBegin
+    | ModelFileDownloadProgress
+    | ModelFileRetry
+    | ModelFileDownloadEnd
+    | ModelDownloadEnd
+    | ModelPostprocessingBegin
+    | ModelPostprocessingEnd
+    | RunEnd
+)
+"""The events of the JSON stream."""
+
+Report = Callable[[Event], None]
+"""Takes events; called from several threads, never from two at once."""

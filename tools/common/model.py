@@ -1,0 +1,128 @@
+"""The values that everything else passes on: a model, its files and where their bytes come from.
+
+They are frozen and do no I/O. What a field means is described in docs/catalog.md.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import msgspec
+
+from .checksum import Checksum
+
+KNOWN_PRECISIONS = ("FP16", "FP16-INT1", "FP16-INT8", "FP32", "FP32-INT1", "FP32-INT8")
+
+FRAMEWORKS = ("caffe", "caffe2", "dldt", "mxnet", "onnx", "pytorch", "tf")
+
+TASK_TYPES = (
+    "action_recognition",
+    "background_matting",
+    "classification",
+    "colorization",
+    "detection",
+    "face_recognition",
+    "feature_extraction",
+    "head_pose_estimation",
+    "human_pose_estimation",
+    "image_inpainting",
+    "image_processing",
+    "image_translation",
+    "instance_segmentation",
+    "machine_translation",
+    "monocular_depth_estimation",
+    "named_entity_recognition",
+    "noise_suppression",
+    "object_attributes",
+    "optical_character_recognition",
+    "place_recognition",
+    "question_answering",
+    "salient_object_detection",
+    "semantic_segmentation",
+    "sound_classification",
+    "speech_recognition",
+    "style_transfer",
+    "text_prediction",
+    "text_to_speech",
+    "time_series",
+    "token_recognition",
+)
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """Where bytes come from: a URL as written in the catalog, and what it is relative to."""
+
+    written: str
+    base: str = ""
+
+    @property
+    def url(self) -> str:
+        """The absolute URL."""
+        return self.written if urlsplit(self.written).scheme else urljoin(self.base, self.written)
+
+
+class ModelFile(msgspec.Struct, frozen=True):
+    """One file of a model: relative POSIX path, size in bytes, and mirrors in order of preference."""
+
+    name: str
+    size: int | None
+    checksum: Checksum | None
+    origins: tuple[Origin, ...]
+    variant: str | None = None
+
+
+class RegexReplace(msgspec.Struct, frozen=True, tag_field="$type", tag="regex_replace"):
+    """Replace text in a downloaded file; `count` 0 means every occurrence."""
+
+    file: str
+    pattern: str
+    replacement: str
+    count: int = 0
+
+
+class UnpackArchive(msgspec.Struct, frozen=True, tag_field="$type", tag="unpack_archive"):
+    """Unpack a downloaded archive beside itself and remove it; `format` as `shutil` names it."""
+
+    file: str
+    format: str
+
+
+Step = RegexReplace | UnpackArchive
+
+
+class Model(msgspec.Struct, frozen=True, kw_only=True):
+    """One model of the catalog. `id` selects exactly this one among the active sources."""
+
+    id: str
+    name: str
+    source: str
+    subdirectory: str
+    description: str
+    framework: str
+    task_type: str
+    license_url: str
+    files: tuple[ModelFile, ...]
+    composite: str | None = None
+    version: str | None = None
+    tags: tuple[str, ...] = ()
+    precisions: tuple[str, ...] = ()
+    quantization_output_precisions: tuple[str, ...] = ()
+    postprocessing: tuple[Step, ...] = ()
+    model_optimizer_args: tuple[str, ...] | None = None
+    conversion_to_onnx_args: tuple[str, ...] | None = None
+    input_info: tuple[dict[str, Any], ...] = ()
+    model_info: dict[str, Any] = {}
+    config_dir: str = ""
+    """The folder of the model's configuration on this machine, where the format has one."""
+
+    @property
+    def qualified(self) -> str:
+        """The name that is unambiguous whatever sources are active."""
+        return f"{self.source}:{self.name}"
+
+    def files_of(self, precisions: frozenset[str] | None) -> tuple[ModelFile, ...]:
+        """The files to fetch when only these precisions are wanted (None: all)."""
+        if precisions is None:
+            return self.files
+        return tuple(f for f in self.files if f.variant is None or f.variant in precisions)

@@ -1,0 +1,104 @@
+"""What came of a run: per file, per model, and in all. The document of `--report`."""
+
+from __future__ import annotations
+
+import msgspec
+
+from .engine import Delivery
+from .errors import ModelZooError, Reason
+from .events import SCHEMA_VERSION, ModelFileDownloadEnd, OriginKind, RunEnd
+
+
+class FileOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What came of one file. `path` is relative to the output directory."""
+
+    name: str
+    path: str
+    successful: bool
+    origin: OriginKind | None = None
+    size: int | None = None
+    checksum: str | None = None
+    verified: bool = True
+    url: str | None = None
+    seconds: float = 0.0
+    reason: Reason | None = None
+    message: str | None = None
+
+
+class ModelOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What came of one model; `reason` and `message` when postprocessing failed."""
+
+    model: str
+    source: str
+    version: str | None
+    successful: bool
+    files: list[FileOutcome]
+    reason: Reason | None = None
+    message: str | None = None
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of a run: the document of `--report`, and what the Python API returns."""
+
+    schema_version: int = SCHEMA_VERSION
+    output_dir: str
+    successful: bool
+    interrupted: bool
+    seconds: float
+    models: list[ModelOutcome]
+
+
+def succeeded(outcome: FileOutcome, delivery: Delivery) -> FileOutcome:
+    """The outcome of a file that is there."""
+    return msgspec.structs.replace(
+        outcome,
+        successful=True,
+        origin=delivery.kind,
+        size=delivery.size,
+        checksum=str(delivery.checksum) if delivery.checksum else None,
+        verified=delivery.verified,
+        url=delivery.url,
+    )
+
+
+def failed(outcome: FileOutcome, error: ModelZooError) -> FileOutcome:
+    """The outcome of a file that is not."""
+    return msgspec.structs.replace(outcome, successful=False, reason=error.reason, message=str(error))
+
+
+def end_event(model: str, path: str, outcome: FileOutcome) -> ModelFileDownloadEnd:
+    """The event that tells a file's outcome."""
+    return ModelFileDownloadEnd(
+        model=model,
+        model_file=outcome.name,
+        successful=outcome.successful,
+        origin=outcome.origin,
+        size=outcome.size,
+        checksum=outcome.checksum,
+        verified=outcome.verified,
+        seconds=outcome.seconds,
+        path=path,
+        reason=outcome.reason,
+        message=outcome.message,
+    )
+
+
+def run_end(summary: Summary) -> RunEnd:
+    """The last event of a run."""
+    files = [file for model in summary.models for file in model.files]
+
+    def came(kind: str) -> int:
+        return sum(file.size or 0 for file in files if file.origin == kind)
+
+    return RunEnd(
+        successful=summary.successful,
+        models=len(summary.models),
+        models_failed=sum(not model.successful for model in summary.models),
+        files=len(files),
+        files_failed=sum(not file.successful for file in files),
+        bytes_network=came("network"),
+        bytes_cache=came("cache"),
+        bytes_local=came("local"),
+        seconds=summary.seconds,
+        reason=Reason.INTERRUPTED if summary.interrupted else None,
+    )

@@ -1,0 +1,78 @@
+"""The trust boundary for paths: every name from outside passes `safe_path` before it touches a disk."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+
+from .errors import UnsafePathError
+
+STATE_DIR = ".modelzoo"
+"""The folder in an output directory that belongs to these tools alone."""
+
+PARTIAL_SUFFIX = ".download"
+"""What the name of a file in flight ends with."""
+
+_RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.I)
+
+
+def safe_path(name: str) -> PurePosixPath:
+    """The relative POSIX path that `name` means, or UnsafePathError with the rule it breaks."""
+    # A very long path cannot be created on most systems and would fail only halfway through a run.
+    if not name or len(name) > 1024:
+        raise UnsafePathError(name[:80], "must have 1 to 1024 characters")
+    # On Windows a backslash separates folders, so `..\x` would climb there though it cannot here.
+    if "\\" in name:
+        raise UnsafePathError(name, "must not hold a backslash")
+    # A leading slash replaces the folder it is joined to.
+    if name.startswith("/"):
+        raise UnsafePathError(name, "must not be absolute")
+    for part in name.split("/"):
+        _check_part(name, part)
+    # What the tools keep for themselves must not be planted by a catalog.
+    if name.split("/")[0].casefold() == STATE_DIR:
+        raise UnsafePathError(name, f"{STATE_DIR} is kept for the tools")
+    if name.casefold().endswith((PARTIAL_SUFFIX, PARTIAL_SUFFIX + ".json")):
+        raise UnsafePathError(name, f"{PARTIAL_SUFFIX} marks files in flight")
+    return PurePosixPath(name)
+
+
+def _check_part(name: str, part: str) -> None:
+    # "" and "." make two spellings of one path, ".." leaves the folder.
+    if part in ("", ".", ".."):
+        raise UnsafePathError(name, f"must not have a part {part!r}")
+    # Control characters end strings early in C and forge lines in logs; surrogates cannot be written.
+    if any(unicodedata.category(c) in ("Cc", "Cs") for c in part):
+        raise UnsafePathError(name, "must not hold control characters")
+    # A colon is a drive or an alternate stream on Windows; the others cannot be in a name there.
+    if set(part) & set('<>:"|?*'):
+        raise UnsafePathError(name, 'must not hold any of < > : " | ? *')
+    # Windows drops a final dot or space, so "x." would silently become "x".
+    if part[-1] in ". ":
+        raise UnsafePathError(name, "a part must not end with a dot or a space")
+    # These open devices on Windows, with any extension.
+    if _RESERVED.fullmatch(part):
+        raise UnsafePathError(name, f"{part!r} is a device on Windows")
+    # File systems limit a name to 255 bytes; our own suffixes need room.
+    if len(part.encode()) > 230:
+        raise UnsafePathError(name, "a part must not be longer than 230 bytes")
+
+
+def folded(path: PurePosixPath | str) -> str:
+    """The form in which two paths are equal on some file system (no case, one Unicode form)."""
+    return unicodedata.normalize("NFC", str(path)).casefold()
+
+
+def clash(paths: Iterable[str]) -> tuple[str, str] | None:
+    """The first two of the relative paths that cannot both exist in one folder on every system."""
+    seen: dict[str, str] = {}
+    for path in paths:
+        if (other := seen.setdefault(folded(path), path)) is not path:
+            return other, path
+    for path in seen.values():
+        for parent in PurePosixPath(path).parents:
+            if (other := seen.get(folded(parent), "")) and other != path:
+                return other, path
+    return None

@@ -1,0 +1,157 @@
+"""What a run would have to do: which files are there, how many bytes are missing, whether they fit."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from .cache import Cache
+from .disk import device, existing_parent, free_space, readable
+from .engine import Job
+from .errors import ModelZooError, Reason, StorageError
+from .model import Model, ModelFile, Origin, RegexReplace, UnpackArchive
+from .partial import partial_size
+from .paths import clash
+from .postprocess import ORIGINAL_SUFFIX
+from .receipts import Receipt, Receipts, steps_of
+
+State = Literal["installed", "present", "partial", "cached", "absent"]
+"""`installed`: a receipt vouches for it; `present`: there, to be checked; `partial`: begun."""
+
+
+class FilePlan(msgspec.Struct, frozen=True):
+    """One selected file, and what was found of it."""
+
+    job: Job
+    path: str
+    """Relative to the output directory."""
+    state: State
+    missing: int | None
+    """Bytes still to be fetched or copied, None when the size is unknown."""
+
+
+class ModelPlan(msgspec.Struct, frozen=True):
+    """One selected model."""
+
+    model: Model
+    receipt: Receipt | None
+    files: tuple[FilePlan, ...]
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is nothing to do, postprocessing included."""
+        return all(file.state == "installed" for file in self.files)
+
+
+def make_plans(
+    models: Iterable[Model],
+    output_dir: Path,
+    precisions: frozenset[str] | None,
+    cache: Cache | None,
+    force: bool = False,
+) -> list[ModelPlan]:
+    """The plans for these models; ModelZooError when two files have one destination."""
+    receipts = Receipts(output_dir)
+    plans = [_plan(model, receipts, precisions, cache, force) for model in models]
+    if two := clash(file.path for plan in plans for file in plan.files):
+        raise ModelZooError(f"two selected files have one destination: {two[0]} and {two[1]}")
+    return plans
+
+
+def _plan(
+    model: Model,
+    receipts: Receipts,
+    precisions: frozenset[str] | None,
+    cache: Cache | None,
+    force: bool,
+) -> ModelPlan:
+    receipt = None if force else receipts.load(model)
+    files = model.files_of(precisions)
+    vouched = _vouched(model, files, receipt, receipts.root) if receipt else frozenset()
+    return ModelPlan(
+        model,
+        receipt,
+        tuple(_file_plan(model, f, receipts.root, f.name in vouched, cache, force) for f in files),
+    )
+
+
+def _vouched(model: Model, files: Sequence[ModelFile], receipt: Receipt, root: Path) -> frozenset[str]:
+    """The files that need no look: the receipt knows them as the catalog describes them today.
+
+    Postprocessing needs all of its inputs, so a postprocessed model is vouched for whole or not at all.
+    """
+    if receipt.steps != steps_of(model):
+        return frozenset()
+    came = {i.name: i for i in receipt.inputs}
+    answered = {f.name for f in files if f.name in came and came[f.name].answers(f)}
+    if model.postprocessing:
+        whole = len(answered) == len(files) and all(o.unchanged(root) for o in receipt.outputs)
+        return frozenset(answered if whole else ())
+    unchanged = {o.path for o in receipt.outputs if o.unchanged(root)}
+    return frozenset(n for n in answered if f"{model.subdirectory}/{n}" in unchanged)
+
+
+def _file_plan(
+    model: Model, file: ModelFile, root: Path, vouched: bool, cache: Cache | None, force: bool
+) -> FilePlan:
+    path = f"{model.subdirectory}/{file.name}"
+    destination = root / path
+    job = Job(model.id, file, destination, tuple(_origins(model, file, destination)))
+    if vouched:
+        return FilePlan(job, path, "installed", 0)
+    if not force and destination.is_file() and file.size in (None, destination.stat().st_size):
+        return FilePlan(job, path, "present", 0)
+    if cache and file.checksum and cache.holds(file.checksum):
+        return FilePlan(job, path, "cached", file.size)
+    begun = partial_size(destination)
+    missing = None if file.size is None else max(0, file.size - begun)
+    return FilePlan(job, path, "partial" if begun else "absent", missing)
+
+
+def _origins(model: Model, file: ModelFile, destination: Path) -> Iterator[Origin]:
+    """Where to get a file; of one that was patched the original is still on this disk."""
+    original = destination.with_name(destination.name + ORIGINAL_SUFFIX)
+    patched = any(isinstance(s, RegexReplace) and s.file == file.name for s in model.postprocessing)
+    if patched and file.checksum and original.is_file():
+        yield Origin(original.absolute().as_uri())
+    yield from file.origins
+
+
+def require_space(plans: Sequence[ModelPlan], output_dir: Path, cache: Cache | None) -> None:
+    """Raise StorageError, with the figures, when what is missing cannot fit."""
+    needed: dict[int, int] = defaultdict(int)
+    where: dict[int, Path] = {}
+    for folder, size in _needs(plans, output_dir, cache):
+        where.setdefault(device(folder), existing_parent(folder))
+        needed[device(folder)] += size
+    for number, size in needed.items():
+        if size > (free := free_space(where[number])):
+            raise StorageError(
+                f"not enough space in {where[number]}: {readable(size)} needed, {readable(free)} free "
+                f"({size - free} bytes are missing)",
+                Reason.NO_SPACE,
+            )
+
+
+def _needs(
+    plans: Sequence[ModelPlan], output_dir: Path, cache: Cache | None
+) -> Iterator[tuple[Path, int]]:
+    for plan in plans:
+        for file in plan.files:
+            yield output_dir, file.missing or 0
+            fetched = file.state in ("absent", "partial") and file.job.file.checksum is not None
+            if cache and fetched:
+                yield cache.folder, file.job.file.size or 0
+        if not plan.finished:
+            yield output_dir, _postprocessing_needs(plan)
+
+
+def _postprocessing_needs(plan: ModelPlan) -> int:
+    """At least the size of each archive again, and of each file that is patched."""
+    sizes = {file.job.file.name: file.job.file.size or 0 for file in plan.files}
+    steps = plan.model.postprocessing
+    return sum(sizes.get(s.file, 0) for s in steps if isinstance(s, UnpackArchive | RegexReplace))

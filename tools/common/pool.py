@@ -1,0 +1,99 @@
+"""A bounded number of workers for tasks that sometimes have to wait.
+
+A task is a generator that yields the seconds it wants to be left alone; meanwhile its worker takes
+another task. The workers are daemon threads: one that hangs in a connect never keeps the program
+from ending.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import threading
+from collections.abc import Generator, Iterator
+
+from .cancel import Cancel
+from .clock import Clock
+
+Task = Generator[float, None, None]
+
+GRACE = 0.7  # seconds that an interrupted run gives its workers to put things down
+
+
+class Pool:
+    """Runs tasks; the first exception that one lets out stops all and is raised by `run`."""
+
+    def __init__(self, workers: int, clock: Clock, cancel: Cancel) -> None:
+        self._workers, self._clock, self._cancel = workers, clock, cancel
+        self._changed = threading.Condition()
+        self._waiting: list[tuple[float, int, Task]] = []
+        self._order = itertools.count()
+        self._active = 0
+        self._error: BaseException | None = None
+
+    def run(self, tasks: Iterator[Task]) -> None:
+        """Return when every task is done; on KeyboardInterrupt stop within about a second."""
+        self._tasks: Iterator[Task] = tasks
+        threads = [
+            threading.Thread(target=self._work, name=f"modelzoo-{n}", daemon=True)
+            for n in range(self._workers)
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            for thread in threads:
+                while thread.is_alive():
+                    thread.join(1.0)  # in steps: Windows does not deliver Ctrl-C inside a long join
+        except BaseException:
+            self._stop()
+            deadline = self._clock.now() + GRACE
+            for thread in threads:
+                thread.join(max(0.0, deadline - self._clock.now()))
+            raise
+        finally:
+            self._drop_waiting()
+        if self._error is not None:
+            raise self._error
+
+    def _stop(self) -> None:
+        self._cancel.set()
+        with self._changed:
+            self._changed.notify_all()
+
+    def _work(self) -> None:
+        try:
+            while (task := self._next()) is not None:
+                self._put_back(task, next(task, None))
+        except BaseException as error:
+            self._error = self._error or error
+            self._stop()
+
+    def _put_back(self, task: Task, delay: float | None) -> None:
+        with self._changed:
+            self._active -= 1
+            if delay is not None:
+                due = self._clock.now() + delay
+                heapq.heappush(self._waiting, (due, next(self._order), task))
+            self._changed.notify_all()
+
+    def _next(self) -> Task | None:
+        """A task that can go on, as soon as there is one; None when there will be none."""
+        with self._changed:
+            while not self._cancel:
+                now = self._clock.now()
+                if self._waiting and self._waiting[0][0] <= now:
+                    self._active += 1
+                    return heapq.heappop(self._waiting)[2]
+                if (task := next(self._tasks, None)) is not None:
+                    self._active += 1
+                    return task
+                if not self._waiting and not self._active:
+                    return None
+                self._clock.wait(self._changed, self._waiting[0][0] - now if self._waiting else None)
+        return None
+
+    def _drop_waiting(self) -> None:
+        """Let the tasks that will not go on release what they hold."""
+        for _, _, task in self._waiting:
+            task.close()
+        self._waiting.clear()

@@ -1,0 +1,129 @@
+"""What a catalog wants done with files that have come: patch text, unpack archives.
+
+All work happens in a staging folder; the results are renamed into place when everything is done, so
+a killed run leaves the inputs as they were.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from .archives import unpack
+from .cancel import Cancel
+from .disk import storage_errors
+from .errors import ModelZooError, PostprocessingError
+from .model import RegexReplace, Step, UnpackArchive
+from .paths import safe_path
+
+ORIGINAL_SUFFIX = ".orig"
+"""What a patched file's original is kept as."""
+
+
+class Changes(msgspec.Struct, frozen=True):
+    """What postprocessing did, as paths relative to the model's folder."""
+
+    written: tuple[str, ...]
+    kept: tuple[str, ...]
+    """Originals that were renamed to `<name>.orig`."""
+    removed: tuple[str, ...]
+
+
+def postprocess(folder: Path, steps: tuple[Step, ...], staging: Path, cancel: Cancel) -> Changes:
+    """Carry out the steps on the model in `folder`; raises ModelZooError, and then nothing changed.
+
+    Doing it again on inputs that are there already gives the same result.
+    """
+    with storage_errors(folder), _fresh(staging):
+        work = _Work(folder, staging, cancel)
+        for step in steps:
+            cancel.check()
+            try:
+                work.patch(step) if isinstance(step, RegexReplace) else work.unpack(step)
+            except ModelZooError as error:
+                raise PostprocessingError(f"{folder / step.file}: {error}", error.reason) from None
+        return work.publish()
+
+
+@contextlib.contextmanager
+def _fresh(staging: Path) -> Iterator[None]:
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir(parents=True)
+    try:
+        yield
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            staging.parent.rmdir()  # unless another model is at work beside us
+
+
+class _Work:
+    """A model's folder seen through a staging folder that holds what is new."""
+
+    def __init__(self, folder: Path, staging: Path, cancel: Cancel) -> None:
+        self._folder, self._staging, self._cancel = folder, staging, cancel
+        self._patched: set[str] = set()
+        self._archives: set[str] = set()
+
+    def _find(self, name: str) -> Path:
+        relative = safe_path(name)
+        for root in (self._staging, self._folder):
+            if (root / relative).is_file():
+                return root / relative
+        raise PostprocessingError("no such file")
+
+    def patch(self, step: RegexReplace) -> None:
+        """Replace text; too few occurrences mean that the catalog is about another file."""
+        path = self._find(step.file)
+        try:
+            text = path.read_bytes().decode("utf-8")
+        except UnicodeDecodeError:
+            raise PostprocessingError("cannot patch what is not UTF-8 text") from None
+        try:
+            text, count = re.subn(step.pattern, step.replacement, text, count=step.count)
+        except (re.error, IndexError) as error:
+            raise PostprocessingError(f"bad pattern or replacement: {error}") from None
+        if count == 0 or count < step.count:
+            expected = step.count or "one or more"
+            problem = f"expected {expected} occurrences of {step.pattern!r}, found {count}"
+            raise PostprocessingError(problem)
+        target = self._staging / safe_path(step.file)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if path == target and step.file not in self._patched:
+            _keep_original(path)
+        target.write_bytes(text.encode("utf-8"))
+        self._patched.add(step.file)
+
+    def unpack(self, step: UnpackArchive) -> None:
+        """Unpack an archive beside itself."""
+        path = self._find(step.file)
+        beside = self._staging / safe_path(step.file).parent
+        unpack(path, beside, step.format, self._cancel)
+        self._archives.add(step.file)
+
+    def publish(self) -> Changes:
+        """Rename the results into place, then remove the archives they came from."""
+        for name in self._archives:
+            (self._staging / name).unlink(missing_ok=True)
+        written = sorted(
+            p.relative_to(self._staging).as_posix() for p in self._staging.rglob("*") if p.is_file()
+        )
+        kept = [name for name in sorted(self._patched) if _keep_original(self._folder / name)]
+        for name in written:
+            (self._folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (self._staging / name).replace(self._folder / name)
+        for name in self._archives:
+            (self._folder / name).unlink(missing_ok=True)
+        return Changes(tuple(written), tuple(kept), tuple(sorted(self._archives)))
+
+
+def _keep_original(path: Path) -> bool:
+    if path.is_file():
+        path.replace(path.with_name(path.name + ORIGINAL_SUFFIX))
+        return True
+    return False

@@ -1,0 +1,64 @@
+"""How a model's deliveries become its receipt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+
+from .checksum import file_checksum
+from .disk import storage_errors
+from .engine import DEFAULT_ALGORITHM, Delivery
+from .plan import ModelPlan
+from .postprocess import ORIGINAL_SUFFIX, Changes
+from .receipts import Input, Installed, Receipt, steps_of
+
+
+def make_receipt(
+    plan: ModelPlan, deliveries: Mapping[str, Delivery], root: Path, changes: Changes | None
+) -> Receipt:
+    """The receipt for what is there now: what came in this run, and what an earlier one vouches for."""
+    model, old = plan.model, plan.receipt
+    inputs = {i.name: i for i in old.inputs} if old else {}
+    inputs |= {name: _input(name, delivery) for name, delivery in deliveries.items()}
+    if changes is None:
+        outputs = {o.path: o for o in old.outputs} if old and old.steps == steps_of(model) else {}
+        outputs |= {o.path: o for o in _delivered(plan, deliveries)}
+    else:
+        outputs = {o.path: o for o in _processed(plan, deliveries, root, changes)}
+    return Receipt(
+        model=model.name,
+        source=model.source,
+        version=model.version,
+        time=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        inputs=tuple(inputs.values()),
+        outputs=tuple(outputs.values()),
+        steps=steps_of(model),
+    )
+
+
+def _input(name: str, delivery: Delivery) -> Input:
+    return Input(name, delivery.size, delivery.checksum, delivery.url, delivery.verified)
+
+
+def _delivered(plan: ModelPlan, deliveries: Mapping[str, Delivery]) -> Iterator[Installed]:
+    for file in plan.files:
+        if delivery := deliveries.get(file.job.file.name):
+            yield Installed(file.path, delivery.size, delivery.mtime_ns, delivery.checksum)
+
+
+def _processed(
+    plan: ModelPlan, deliveries: Mapping[str, Delivery], root: Path, changes: Changes
+) -> Iterator[Installed]:
+    """What postprocessing left: inputs it did not touch, originals it kept, and what it made."""
+    gone = {*changes.removed, *changes.kept}
+    folder = plan.model.subdirectory
+    made = {*changes.written, *(name + ORIGINAL_SUFFIX for name in changes.kept)}
+    for output in _delivered(plan, deliveries):
+        if output.path.removeprefix(f"{folder}/") not in gone | made:
+            yield output
+    for name in sorted(made):
+        path = root / folder / name
+        with storage_errors(path):
+            stat, checksum = path.stat(), file_checksum(path, DEFAULT_ALGORITHM)
+        yield Installed(f"{folder}/{name}", stat.st_size, stat.st_mtime_ns, checksum)

@@ -1,0 +1,102 @@
+"""Stores move bytes: one module per URL scheme, all with the same one verb, `open`.
+
+A module names its schemes in `SCHEMES` and makes a store with `create(settings)`. Nothing else has
+to be changed to add one.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from functools import cache
+from types import TracebackType
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+import msgspec
+
+from ..credentials import mask
+from ..errors import Reason, TransferError
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """What all stores need to know. `timeout` is in seconds, for connecting and for each read."""
+
+    timeout: float = 60.0
+    offline: bool = False
+
+
+class Opened(Protocol):
+    """The bytes of one URL from `offset` on; a context manager that closes the connection."""
+
+    offset: int
+    size: int | None
+    """The size of the whole file in bytes, where the store knows it."""
+    validator: str | None
+    """Changes when the file changes: a strong ETag or a date, fit for a later `open`."""
+    media_type: str | None
+    encoding: str | None
+    """What the body is compressed with on the way, None for nothing; it is not undone."""
+    remote: bool
+    """False when no network was involved."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        """The bytes as they come, in pieces of at most a MiB; raises TransferError."""
+        ...
+
+    def abort(self) -> None:
+        """Make a blocked read in another thread return at once."""
+
+    def __enter__(self) -> Opened: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+
+class Store(Protocol):
+    """Where the bytes of URLs of some schemes come from."""
+
+    remote: bool
+
+    def open(self, url: str, offset: int = 0, validator: str | None = None) -> Opened:
+        """The bytes of `url` from `offset` on, or from 0 where that cannot be had.
+
+        With a validator the offset holds only for the very version that it was taken from. Raises
+        TransferError.
+        """
+        ...
+
+
+@cache
+def _modules() -> dict[str, Any]:
+    """Which module serves which scheme."""
+    modules = [importlib.import_module(f".{m.name}", __name__) for m in pkgutil.iter_modules(__path__)]
+    return {scheme: module for module in modules for scheme in module.SCHEMES}
+
+
+class Stores:
+    """The stores of one run, each made when the first URL of its scheme comes."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._made: dict[Any, Store] = {}
+
+    def store(self, url: str) -> Store:
+        """The store for this URL; TransferError when there is none, or it may not be asked."""
+        scheme = urlsplit(url).scheme
+        module = _modules().get(scheme)
+        if module is None:
+            known = ", ".join(sorted(_modules()))
+            problem = f'no store for URLs of scheme "{scheme}", known are {known}'
+            raise TransferError(Reason.INVALID_CATALOG, problem, url=mask(url))
+        store: Store = self._made.get(module) or self._made.setdefault(
+            module, module.create(self._settings)
+        )
+        if store.remote and self._settings.offline:
+            raise TransferError(Reason.OFFLINE, "not fetched: --offline", url=mask(url))
+        return store
