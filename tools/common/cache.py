@@ -7,12 +7,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from .checksum import CHUNK, Checksum
 from .disk import storage_errors
+from .errors import StorageError
 from .partial import Partial, claim
 
 FORMAT = "1"
@@ -31,8 +33,9 @@ class Cache:
         return self._root / checksum.value[:2] / checksum.value[2:]
 
     def holds(self, checksum: Checksum) -> bool:
-        """Whether there is an entry; it is proven only when it is read."""
-        return self.path(checksum).is_file()
+        """Whether there is an entry, good or broken; it is proven only when it is read."""
+        path = self.path(checksum)
+        return os.path.isfile(path) or os.path.isdir(path)
 
     def reserve(self, checksum: Checksum) -> Partial | None:
         """The right to fill this entry, or None while another process has it; raises StorageError.
@@ -44,19 +47,33 @@ class Cache:
 
     def read(self, checksum: Checksum) -> Iterator[bytes]:
         """The bytes of an entry, in pieces; raises OSError."""
-        with self.path(checksum).open("rb", buffering=0) as file:
+        try:
+            file = self.path(checksum).open("rb", buffering=0)
+        except (IsADirectoryError, PermissionError):
+            self.drop(checksum)  # whatever this is, it will never be readable
+            raise
+        with file:
             while chunk := file.read(CHUNK):
                 yield chunk
 
     def fill(self, reservation: Partial, checksum: Checksum, file: Path) -> None:
         """Keep a copy of a verified file; raises StorageError."""
         entry = self.path(checksum)
-        with storage_errors(entry):
-            entry.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, reservation.path)
-        reservation.finish(entry)
+        try:
+            reservation.reset()  # a killed process may have begun a copy
+            with storage_errors(entry), file.open("rb", buffering=0) as source:
+                entry.parent.mkdir(parents=True, exist_ok=True)
+                while chunk := source.read(CHUNK):
+                    reservation.write(chunk)
+            reservation.finish(entry)
+        except StorageError:
+            reservation.discard()  # part of a copy is of no use, and may be what fills the disk
+            raise
 
     def drop(self, checksum: Checksum) -> None:
-        """Remove a broken entry."""
+        """Remove a broken entry, whatever it is."""
+        path = self.path(checksum)
+        if os.path.isdir(path) and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
         with contextlib.suppress(OSError):
-            self.path(checksum).unlink()
+            path.unlink()

@@ -1,7 +1,7 @@
 """Secrets: which host gets which one, and how to show a URL without them.
 
-A credential belongs to one exact host. The store asks again for every URL it is redirected to, so
-nothing can follow a redirect to another host.
+A credential belongs to one exact host. The store asks again at every redirect, so nothing can follow
+one to another host.
 """
 
 from __future__ import annotations
@@ -10,8 +10,11 @@ import base64
 import os
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import NamedTuple
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import unquote, unquote_plus, urlsplit, urlunsplit
+
+from .errors import Reason, TransferError
 
 TOKENS = {
     "api.github.com": "GITHUB_TOKEN",
@@ -20,10 +23,26 @@ TOKENS = {
 }
 """Hosts whose bearer token comes from the environment, and the variable's name."""
 
-_SECRET_PARAMETER = re.compile(
-    r"token|secret|passw|pwd|signature|credential|cookie|session|auth|api.?key|^(sig|key|code|jwt)$|-key",
+_PORTS = {"http": 80, "https": 443}
+_NETLOC = re.compile(r"(?:[^\s\[\]\\/?#@:%]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+
+_SECRET_NAME = re.compile(
+    r"token|secret|pass|pwd|signature|credential|cookie|session|auth|hmac|api.?key|access.?key|[-_.]key"
+    r"|^(sig|key|code|jwt|sid|otp|pw)$",
     re.I,
 )
+_QUERY_FIELD = re.compile(r"(?<=[?&;#])([^?=&;#]*)=([^&;#]*)")
+_PATH_FIELD = re.compile(r"(?<=;)([^=;/]*)=([^;/]*)")
+_SCHEME = re.compile(r"https?:[/\\]*|(?:[^/\\?#@:]*:)?[/\\]{2}", re.I)
+_BROKEN_PORT = re.compile(r"[^/\\?#@\[]*:(?![0-9]*(?:[/\\?#]|$))")
+
+
+class Host(NamedTuple):
+    """Whom a request reaches: the name in lower case, and the port also where the URL has none."""
+
+    scheme: str
+    name: str
+    port: int | None
 
 
 class Credential(NamedTuple):
@@ -32,38 +51,101 @@ class Credential(NamedTuple):
     name: str
     header: tuple[str, str]
 
+    @property
+    def key(self) -> str:
+        """Tells credentials apart, also two of one name, within this process."""
+        return f"{self.name} ({hash(self.header):x})"
 
-def credential_for(url: str, environ: Mapping[str, str] = os.environ) -> Credential | None:
-    """The credential for exactly this URL's host: from the URL, the environment, or netrc."""
+
+def host_of(url: str) -> Host:
+    """Whom a request for the URL reaches; ValueError where programs could read it differently."""
     parts = urlsplit(url)
-    host = (parts.hostname or "").lower()
-    if parts.username is not None:
-        return _basic(f"the password in the URL of {host}", parts.username, parts.password)
-    variable = TOKENS.get(host)
-    if variable and environ.get(variable) and parts.scheme == "https":
-        return Credential(variable, ("Authorization", f"Bearer {environ[variable]}"))
-    return _from_netrc(host, environ)
+    if parts.scheme in _PORTS and not _NETLOC.fullmatch(parts.netloc.rpartition("@")[2]):
+        raise ValueError("no usable host")
+    return Host(parts.scheme, (parts.hostname or "").lower(), parts.port or _PORTS.get(parts.scheme))
 
 
-def _basic(name: str, user: str, password: str | None) -> Credential:
-    pair = f"{unquote(user)}:{unquote(password or '')}".encode()
-    return Credential(name, ("Authorization", "Basic " + base64.b64encode(pair).decode("ascii")))
+def credential_for(url: str) -> Credential | None:
+    """The credential for exactly this URL's host: from the URL, the environment, or netrc.
 
-
-def _from_netrc(host: str, environ: Mapping[str, str]) -> Credential | None:
-    path = environ.get("NETRC") or os.path.expanduser("~/.netrc")
-    if not host or not os.path.isfile(path):
+    Raises TransferError for a token that cannot be sent.
+    """
+    try:
+        host, parts = host_of(url), urlsplit(url)
+    except ValueError:
+        return None  # nobody can be asked there
+    if parts.username or parts.password:
+        user, password = unquote(parts.username or ""), unquote(parts.password or "")
+        return _basic(f"the password in the URL of {host.name}", user, password)
+    variable = TOKENS.get(host.name, "")
+    if (token := os.environ.get(variable, "").strip()) and (host.scheme, host.port) == ("https", 443):
+        return _bearer(variable, token, url)
+    hosts, _ = _netrc()
+    if host.name not in hosts:
         return None
+    return _basic(f"{_netrc_path()} for {host.name}", *hosts[host.name])
+
+
+def credential_after_redirect(sent: Credential | None, url: str, target: str) -> Credential | None:
+    """What `target` may get, to which `url` redirects, which was sent `sent`. ValueError: unusable.
+
+    The same host and port get the same again, with TLS after none too. Another port of the host, or
+    no TLS after TLS, may be somebody else: they get nothing but what the target itself names.
+    """
+    old, new, parts = host_of(url), host_of(target), urlsplit(target)
+    if new.name != old.name or parts.username or parts.password:
+        return credential_for(target)
+    upgraded = (old[::2], new[::2]) == (("http", 80), ("https", 443))
+    return sent if new == old or upgraded else None
+
+
+def no_credential() -> str:
+    """Why none was sent, in words for whoever was refused."""
+    problem = _netrc()[1]
+    return "no credential was sent" + (f" ({problem})" if problem else "")
+
+
+def _bearer(variable: str, token: str, url: str) -> Credential:
+    if not re.fullmatch(r"[\x21-\x7e]+", token):
+        problem = f"{variable} cannot be a token: it holds spaces or signs that no header may have"
+        raise TransferError(Reason.ACCESS_DENIED, problem, url=mask(url))
+    return Credential(variable, ("Authorization", f"Bearer {token}"))
+
+
+def _basic(name: str, user: str, password: str) -> Credential:
+    pair = base64.b64encode(f"{user}:{password}".encode("utf-8", "replace")).decode("ascii")
+    return Credential(name, ("Authorization", f"Basic {pair}"))
+
+
+def _netrc_path() -> str:
+    usual = (os.path.expanduser(name) for name in ("~/.netrc", "~/_netrc"))
+    named = os.path.expanduser(os.environ.get("NETRC", ""))
+    return named or next(filter(os.path.isfile, usual), "")
+
+
+def _netrc() -> tuple[Mapping[str, tuple[str, str]], str]:
+    """Login and password by host, and what is wrong with the file, if anything is."""
+    path = _netrc_path()
+    try:
+        stat = os.stat(path)
+    except OSError:
+        return {}, ""
+    return _read_netrc(path, stat.st_mtime_ns, stat.st_size)
+
+
+@lru_cache(maxsize=4)  # it is asked for every request, and parsed once for every state of the file
+def _read_netrc(path: str, mtime_ns: int, size: int) -> tuple[Mapping[str, tuple[str, str]], str]:
     import netrc
 
     try:
-        found = netrc.netrc(path).hosts.get(host)  # no "default" entry: it would match any host
-    except (netrc.NetrcParseError, OSError):
-        return None
-    if not found:
-        return None
-    login, _, password = found
-    return _basic(f"{path} for {host}", login, password)
+        entries = netrc.netrc(path).hosts
+    except netrc.NetrcParseError as error:  # its text may quote a password
+        return {}, f"{path} is broken in line {error.lineno}"
+    except (OSError, ValueError):
+        return {}, f"{path} cannot be read"
+    # The "default" entry would give a password to any host that a catalog names.
+    named = {name.lower(): entry for name, entry in entries.items() if name != "default"}
+    return {name: (entry[0], entry[2] or "") for name, entry in named.items()}, ""
 
 
 def without_userinfo(url: str) -> str:
@@ -73,15 +155,34 @@ def without_userinfo(url: str) -> str:
 
 
 def mask(url: str) -> str:
-    """The URL as it may be shown or stored: no user, no password, no secret-looking parameters."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return url.partition("?")[0]
-    query = parts.query
-    pairs = parse_qsl(query, keep_blank_values=True)
-    if any(_SECRET_PARAMETER.search(name) for name, _ in pairs):
-        query = urlencode(
-            [(n, "***" if _SECRET_PARAMETER.search(n) else v) for n, v in pairs], safe="*/:"
-        )
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=query))
+    """The URL as it may be shown or stored: no user, no password, no secret-looking parameters.
+
+    Works on the text alone, since what is no URL has to be shown too.
+    """
+    for _ in range(8):
+        masked = _mask_once("".join(filter(str.isprintable, url)))
+        if masked == url:
+            return url
+        url = masked
+    return "***"  # made to uncover one secret when another is removed
+
+
+def _mask_once(url: str) -> str:
+    scheme = _SCHEME.match(url)
+    start = scheme.end() if scheme else 0
+    rest = url[start:]
+    netloc = re.split(r"[/\\?#]", rest, maxsplit=1)[0]
+    if scheme and "@" in netloc:
+        rest = rest[netloc.rindex("@") + 1 :]
+    elif _BROKEN_PORT.match(rest):  # the beginning of a password with a slash or the like in it
+        rest = rest.rpartition("@")[2]
+    path = re.split("[?#]", rest, maxsplit=1)[0]
+    query = rest[len(path) :]
+    return url[:start] + _PATH_FIELD.sub(_hide, path) + _QUERY_FIELD.sub(_hide, query)
+
+
+def _hide(field: re.Match[str]) -> str:
+    value = unquote_plus(field[2])
+    names = [unquote_plus(field[1]), *re.findall(r"[?&;#]([^?=&;#]+)=", value)]
+    secret = re.search(r"//[^/?#]*@", value) or any(map(_SECRET_NAME.search, names))
+    return f"{field[1]}=***" if secret else field[0]

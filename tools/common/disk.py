@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -50,17 +51,28 @@ def sync(paths: Iterable[Path]) -> None:
 
 def existing_parent(path: Path) -> Path:
     """The path itself, or the nearest folder above it that exists already."""
-    return next((p for p in (path, *path.absolute().parents) if p.exists()), path)
+    return next((p for p in (path, *path.absolute().parents) if os.path.exists(p)), path)
+
+
+def file_size(path: Path) -> int | None:
+    """The size of a regular file, None when none can be seen there."""
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return found.st_size if stat.S_ISREG(found.st_mode) else None
 
 
 def free_space(path: Path) -> int:
-    """Bytes that this user can still write where `path` is or will be."""
-    return shutil.disk_usage(existing_parent(path)).free
+    """Bytes that this user can still write where `path` is or will be; raises StorageError."""
+    with storage_errors(path):
+        return shutil.disk_usage(existing_parent(path)).free
 
 
 def device(path: Path) -> int:
-    """A number that is the same for two paths on one file system."""
-    return existing_parent(path).stat().st_dev
+    """A number that is the same for two paths on one file system; raises StorageError."""
+    with storage_errors(path):
+        return existing_parent(path).stat().st_dev
 
 
 @contextlib.contextmanager

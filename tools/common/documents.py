@@ -13,16 +13,27 @@ from .errors import CatalogError
 MAX_BYTES = 4 << 20
 MAX_DEPTH = 64
 
-_Loader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_Base: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-# A nested block sequence puts its dashes in one run at the start of a line, everything else nests
-# by indentation or by brackets. A document without a long run and with few brackets is shallow.
-_SUSPICIOUS = re.compile(r"[&*!]|^[ \-?]{64}", re.M)
+# What looks like a date stays text: no format here has dates, and JSON could not print them.
+_RESOLVERS = {
+    first: [(tag, pattern) for tag, pattern in known if not tag.endswith(":timestamp")]
+    for first, known in _Base.yaml_implicit_resolvers.items()
+}
+_Loader: type[Any] = type("_Loader", (_Base,), {"yaml_implicit_resolvers": _RESOLVERS})
+
+# Building a value recurses in C, where depth ends the process: it has to be known before. Block
+# collections nest by one column of dashes, question marks or indentation at least, all others by
+# brackets, by two levels each: a document without a long run of those and with few brackets is
+# shallow. The run is looked for everywhere, for YAML knows more line ends than `^` does.
+_SUSPICIOUS = re.compile(rf"[&*!]|[ \-?:]{{{MAX_DEPTH // 2 - 2}}}")
 
 
 def read_yaml(path: Path, name: str) -> Any:
     """The document in a file; CatalogError (with the line) for anything but small, plain YAML."""
     try:
+        if path.exists() and not path.is_file():  # opening a pipe or a device could block for ever
+            raise CatalogError("is not a regular file")
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
         return parse_yaml(data)
@@ -38,7 +49,7 @@ def parse_yaml(data: bytes) -> Any:
         raise CatalogError(f"is larger than {MAX_BYTES} bytes")
     try:
         text = data.decode("utf-8-sig")
-        if _SUSPICIOUS.search(text) or text.count("[") + text.count("{") > 8 * MAX_DEPTH:
+        if _SUSPICIOUS.search(text) or text.count("[") + text.count("{") > MAX_DEPTH // 4:
             _inspect(text)
         return yaml.load(text, Loader=_Loader)  # noqa: S506 - it is a safe loader
     except yaml.YAMLError as error:

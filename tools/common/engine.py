@@ -80,7 +80,8 @@ class Progress:
 
     def __init__(self, job: Job, engine: Engine, kind: OriginKind) -> None:
         self._job, self._engine, self._kind = job, engine, kind
-        self._shown = self._since = engine.clock.now()
+        self._since = engine.clock.now()
+        self._shown, self._size = float("-inf"), -1
         self._bytes = 0
 
     def add(self, count: int, url: str, size: int) -> None:
@@ -96,10 +97,10 @@ class Progress:
         self._since, self._bytes = now, 0
 
     def show(self, size: int, last: bool = False) -> None:
-        """Report that `size` bytes are here."""
+        """Report that `size` bytes are here: the first time, from time to time, and at last."""
         now = self._engine.clock.now()
-        if last or now - self._shown >= self._engine.progress_interval:
-            self._shown = now
+        if (last and size != self._size) or now - self._shown >= self._engine.progress_interval:
+            self._shown, self._size = now, size
             event = ModelFileDownloadProgress(
                 model=self._job.model, model_file=self._job.file.name, size=size, origin=self._kind
             )

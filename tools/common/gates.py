@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import random
 import threading
-from urllib.parse import urlsplit
 
 from .clock import Clock
-from .credentials import credential_for, mask
+from .credentials import credential_for, host_of, mask
 from .errors import Reason, TransferError
 
 MAX_WAIT = 60.0  # seconds
@@ -15,7 +14,8 @@ MAX_WAIT = 60.0  # seconds
 
 def backoff(attempt: int) -> float:
     """Seconds to wait after attempt number `attempt`: min(60, 2^n), give or take 20 %."""
-    return min(MAX_WAIT, 2.0**attempt) * random.uniform(0.8, 1.2)
+    power = 2.0 ** min(attempt, 10)  # beyond 1023 it would overflow
+    return min(MAX_WAIT, power) * random.uniform(0.8, 1.2)
 
 
 class Gates:
@@ -30,27 +30,31 @@ class Gates:
     def wait(self, url: str) -> float:
         """Seconds until the URL's host may be asked again; 0 when it may be now."""
         with self._lock:
-            return max(0.0, self._closed_until.get(_host(url), 0.0) - self._clock.now())
+            return max(0.0, self._closed_until.get(_gate(url), 0.0) - self._clock.now())
 
     def hold(self, url: str, seconds: float) -> None:
         """Leave the URL's host alone for so long."""
         with self._lock:
             until = self._clock.now() + seconds
-            self._closed_until[_host(url)] = max(until, self._closed_until.get(_host(url), 0.0))
+            self._closed_until[_gate(url)] = max(until, self._closed_until.get(_gate(url), 0.0))
 
     def refuse(self, credential: str) -> None:
-        """Remember that this credential was refused."""
+        """Remember that this credential (a `Credential.key`) was refused."""
         with self._lock:
             self._refused.add(credential)
 
     def check(self, url: str) -> None:
         """Raise TransferError when the request would send a credential that was refused before."""
         credential = credential_for(url) if self._refused else None
-        if credential and credential.name in self._refused:
+        if credential and credential.key in self._refused:
             problem = f"not asked: {credential.name} was refused for another file"
             raise TransferError(Reason.ACCESS_DENIED, problem, url=mask(url))
 
 
-def _host(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.hostname}:{parts.port}" if parts.scheme in ("http", "https") else parts.scheme
+def _gate(url: str) -> str:
+    """What is held as one: a port of a host, whatever its scheme, or all of a store like Drive."""
+    try:
+        host = host_of(url)
+    except ValueError:
+        return ""  # the store will say what is wrong with it
+    return f"{host.name}:{host.port}" if host.scheme in ("http", "https") else host.scheme

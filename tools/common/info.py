@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from .credentials import mask
 from .model import Model, ModelFile
 
 
 def describe(model: Model) -> dict[str, Any]:
     """The members of Open Model Zoo's info dumper in its order, then those of this project.
 
-    Nothing in it depends on the machine: origins are given as the catalog writes them.
+    Nothing in it depends on the machine: origins are given as the catalog writes them, but for
+    passwords.
     """
     sizes = [file.size for file in model.files]
     return {
@@ -37,5 +39,5 @@ def _describe_file(file: ModelFile) -> dict[str, Any]:
         "name": file.name,
         "size": file.size,
         "checksum": str(file.checksum) if file.checksum else None,
-        "sources": [origin.written for origin in file.origins],
+        "sources": [mask(origin.written) for origin in file.origins],
     }

@@ -5,7 +5,7 @@ They are frozen and do no I/O. What a field means is described in docs/catalog.m
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urljoin, urlsplit
 
 import msgspec
@@ -78,7 +78,7 @@ class RegexReplace(msgspec.Struct, frozen=True, tag_field="$type", tag="regex_re
     file: str
     pattern: str
     replacement: str
-    count: int = 0
+    count: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
 class UnpackArchive(msgspec.Struct, frozen=True, tag_field="$type", tag="unpack_archive"):

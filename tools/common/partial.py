@@ -18,11 +18,16 @@ import filelock
 import msgspec
 
 from .checksum import CHUNK, Checksum, Hasher, new_hasher
-from .disk import storage_error, storage_errors
+from .disk import file_size, storage_error, storage_errors
 from .paths import PARTIAL_SUFFIX
 
 WORTH_RESUMING = 1 << 20
 """Bytes from which on the origin of a partial file is remembered; less is sooner fetched again."""
+
+_MAX_NOTES = 1 << 16  # bytes
+
+# A symbolic link in its place would let somebody else choose the file that is read or written.
+_PLAIN = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
 class Provenance(msgspec.Struct, frozen=True):
@@ -50,9 +55,12 @@ class Partial:
     @property
     def provenance(self) -> Provenance | None:
         """Where the bytes that are here came from, as far as that was remembered."""
-        if self._provenance is None and self.size:
-            with contextlib.suppress(OSError, msgspec.MsgspecError):
-                self._provenance = msgspec.json.decode(self._notes.read_bytes(), type=Provenance)
+        if self._provenance is None and self.size and self._shared:
+            # Notes from a killed run may be cut off, others may hold anything: then there are none.
+            with contextlib.suppress(OSError, ValueError, RecursionError):
+                handle = os.open(self._notes, os.O_RDONLY | _PLAIN | getattr(os, "O_NONBLOCK", 0))
+                with open(handle, "rb") as file:
+                    self._provenance = msgspec.json.decode(file.read(_MAX_NOTES), type=Provenance)
                 self._remembered = True
         return self._provenance
 
@@ -66,12 +74,16 @@ class Partial:
             if offset != self.size or self._hasher is None or algorithm != self._algorithm:
                 self._hasher, self._algorithm = new_hasher(algorithm), algorithm
                 self._hash_prefix(self._hasher, offset)
-            os.ftruncate(self._handle, offset)
-            os.lseek(self._handle, offset, os.SEEK_SET)
-            self.size, self.inherited = offset, self.inherited and offset > 0
-            if provenance != self.provenance:
+            # A kill in between must leave bytes without notes, never notes on other bytes.
+            if offset == 0 or provenance != self.provenance:
                 self._forget()
-                self._provenance = provenance
+            self._truncate(offset)
+            self._provenance = provenance
+
+    def _truncate(self, size: int) -> None:
+        os.ftruncate(self._handle, size)
+        os.lseek(self._handle, size, os.SEEK_SET)
+        self.size, self.inherited = size, self.inherited and size > 0
 
     def _hash_prefix(self, hasher: Hasher, size: int) -> None:
         os.lseek(self._handle, 0, os.SEEK_SET)
@@ -91,13 +103,16 @@ class Partial:
         except OSError as error:
             self._hasher = None  # it has seen bytes that are not in the file
             raise storage_error(error, self.path) from error
-        if self.size >= WORTH_RESUMING and not self._remembered and self._shared:
+        worth = self.size >= WORTH_RESUMING and self._shared and self._provenance is not None
+        if worth and not self._remembered:
             self._remember()
 
     def _remember(self) -> None:
         self._remembered = True
         with storage_errors(self._notes):
-            self._notes.write_bytes(msgspec.json.encode(self._provenance))
+            handle = os.open(self._notes, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _PLAIN, 0o666)
+            with open(handle, "wb") as file:
+                file.write(msgspec.json.encode(self._provenance))
 
     def checksum(self) -> Checksum:
         """The checksum of the bytes that are here; call `begin` first."""
@@ -107,21 +122,32 @@ class Partial:
     def head(self) -> bytes:
         """The first bytes, enough to see what kind of document this is."""
         os.lseek(self._handle, 0, os.SEEK_SET)
-        return os.read(self._handle, 512)
+        head = os.read(self._handle, 512)
+        os.lseek(self._handle, self.size, os.SEEK_SET)
+        return head
+
+    def reset(self) -> None:
+        """Forget the bytes that are here: they are not the file."""
+        with storage_errors(self.path):
+            self._forget()
+            self._truncate(0)
+        self._hasher = None
 
     def finish(self, target: Path | None = None) -> os.stat_result:
         """Give the file its final name (its destination's, unless told another); its final state."""
         target = target or self.destination
         with storage_errors(target):
             stat = os.fstat(self._handle)
+            self._forget()
             self._let_go()
             os.replace(self.path, target)
-            self._named = True  # from here on the name in flight may be somebody else's
-            self._forget()
+            self._named = True  # from here on the names in flight may be somebody else's
         return stat
 
     def discard(self) -> None:
-        """Throw the bytes away."""
+        """Throw the bytes away, unless they have got their final name."""
+        if self._named:
+            return
         with contextlib.suppress(OSError):
             self._forget()
             self._let_go()
@@ -129,7 +155,7 @@ class Partial:
             self._named = True
 
     def _forget(self) -> None:
-        if self._remembered or self.provenance:
+        if self._shared:
             self._notes.unlink(missing_ok=True)
         self._provenance, self._remembered = None, False
 
@@ -165,12 +191,14 @@ def claim(destination: Path) -> Partial | None:
     path = destination.with_name(destination.name + PARTIAL_SUFFIX)
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle = _open(path)
+        handle, created = _open(path)
         try:
             locked = filelock.lock_descriptor(handle, blocking=False)
         except OSError:
             os.close(handle)
-            return _claim_alone(destination, path)
+            if created:
+                path.unlink(missing_ok=True)
+            return _claim_alone(destination)
         # The holder before us may have renamed or removed the file that we have just locked.
         if locked and _still_named(handle, path):
             return Partial(destination, path, handle, shared=True)
@@ -178,27 +206,27 @@ def claim(destination: Path) -> Partial | None:
         return None
 
 
-def _open(path: Path) -> int:
-    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
-    # A symbolic link in its place would let somebody else choose the file that is written.
-    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
+def _open(path: Path) -> tuple[int, bool]:
+    """The file in flight, and whether it was not there before."""
+    flags = os.O_RDWR | os.O_CREAT | _PLAIN
+    try:
+        return os.open(path, flags | os.O_EXCL, 0o666), True
+    except FileExistsError:
+        return os.open(path, flags, 0o666), False
 
 
-def _claim_alone(destination: Path, path: Path) -> Partial:
-    alone = path.with_name(f"{destination.name}.{secrets.token_hex(4)}{PARTIAL_SUFFIX}")
-    return Partial(destination, alone, _open(alone), shared=False)
+def _claim_alone(destination: Path) -> Partial:
+    alone = destination.with_name(f"{destination.name}.{secrets.token_hex(4)}{PARTIAL_SUFFIX}")
+    return Partial(destination, alone, _open(alone)[0], shared=False)
 
 
 def _still_named(handle: int, path: Path) -> bool:
     try:
-        return os.path.samestat(os.fstat(handle), os.stat(path))
+        return os.path.samestat(os.fstat(handle), os.lstat(path))
     except FileNotFoundError:
         return False
 
 
 def partial_size(destination: Path) -> int:
     """Bytes of this destination that an earlier run left in flight."""
-    try:
-        return destination.with_name(destination.name + PARTIAL_SUFFIX).stat().st_size
-    except OSError:
-        return 0
+    return file_size(destination.with_name(destination.name + PARTIAL_SUFFIX)) or 0

@@ -15,7 +15,9 @@ STATE_DIR = ".modelzoo"
 PARTIAL_SUFFIX = ".download"
 """What the name of a file in flight ends with."""
 
-_RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.I)
+_RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³]) *(\..*)?", re.I)
+_OURS = re.compile(rf"{re.escape(STATE_DIR)}|modelz~[0-9]+", re.I)
+_IN_FLIGHT = (PARTIAL_SUFFIX, PARTIAL_SUFFIX + ".json")
 
 
 def safe_path(name: str) -> PurePosixPath:
@@ -31,11 +33,9 @@ def safe_path(name: str) -> PurePosixPath:
         raise UnsafePathError(name, "must not be absolute")
     for part in name.split("/"):
         _check_part(name, part)
-    # What the tools keep for themselves must not be planted by a catalog.
-    if name.split("/")[0].casefold() == STATE_DIR:
+    # What the tools keep for themselves must not be planted by a catalog, by its short name either.
+    if _OURS.fullmatch(name.split("/")[0]):
         raise UnsafePathError(name, f"{STATE_DIR} is kept for the tools")
-    if name.casefold().endswith((PARTIAL_SUFFIX, PARTIAL_SUFFIX + ".json")):
-        raise UnsafePathError(name, f"{PARTIAL_SUFFIX} marks files in flight")
     return PurePosixPath(name)
 
 
@@ -44,33 +44,42 @@ def _check_part(name: str, part: str) -> None:
     if part in ("", ".", ".."):
         raise UnsafePathError(name, f"must not have a part {part!r}")
     # Control characters end strings early in C and forge lines in logs; surrogates cannot be written.
-    if any(unicodedata.category(c) in ("Cc", "Cs") for c in part):
-        raise UnsafePathError(name, "must not hold control characters")
+    # Format characters are invisible and reorder what is shown; HFS+ and ext4 may even ignore them.
+    if any(unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") for c in part):
+        raise UnsafePathError(name, "must not hold control or invisible characters")
     # A colon is a drive or an alternate stream on Windows; the others cannot be in a name there.
     if set(part) & set('<>:"|?*'):
         raise UnsafePathError(name, 'must not hold any of < > : " | ? *')
     # Windows drops a final dot or space, so "x." would silently become "x".
     if part[-1] in ". ":
         raise UnsafePathError(name, "a part must not end with a dot or a space")
-    # These open devices on Windows, with any extension.
+    # These open devices on Windows, with any extension and with spaces before it.
     if _RESERVED.fullmatch(part):
         raise UnsafePathError(name, f"{part!r} is a device on Windows")
+    # A file or a folder of that name would be in the way of a file in flight, or taken for one.
+    if part.casefold().endswith(_IN_FLIGHT):
+        raise UnsafePathError(name, f"{PARTIAL_SUFFIX} marks files in flight")
     # File systems limit a name to 255 bytes; our own suffixes need room.
     if len(part.encode()) > 230:
         raise UnsafePathError(name, "a part must not be longer than 230 bytes")
 
 
 def folded(path: PurePosixPath | str) -> str:
-    """The form in which two paths are equal on some file system (no case, one Unicode form)."""
-    return unicodedata.normalize("NFC", str(path)).casefold()
+    """The form in which two paths are equal on some file system (no case, one Unicode form).
+
+    It is the canonical caseless match of the Unicode standard, definition D145.
+    """
+    plain = unicodedata.normalize("NFD", str(path)).casefold()
+    return unicodedata.normalize("NFD", plain)
 
 
 def clash(paths: Iterable[str]) -> tuple[str, str] | None:
     """The first two of the relative paths that cannot both exist in one folder on every system."""
     seen: dict[str, str] = {}
     for path in paths:
-        if (other := seen.setdefault(folded(path), path)) is not path:
-            return other, path
+        if (key := folded(path)) in seen:
+            return seen[key], path
+        seen[key] = path
     for path in seen.values():
         for parent in PurePosixPath(path).parents:
             if (other := seen.get(folded(parent), "")) and other != path:

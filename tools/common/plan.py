@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 
 from .cache import Cache
-from .disk import device, existing_parent, free_space, readable
+from .disk import device, existing_parent, file_size, free_space, readable
 from .engine import Job
 from .errors import ModelZooError, Reason, StorageError
 from .model import Model, ModelFile, Origin, RegexReplace, UnpackArchive
@@ -103,7 +103,8 @@ def _file_plan(
     job = Job(model.id, file, destination, tuple(_origins(model, file, destination)))
     if vouched:
         return FilePlan(job, path, "installed", 0)
-    if not force and destination.is_file() and file.size in (None, destination.stat().st_size):
+    found = file_size(destination)
+    if not force and found is not None and file.size in (None, found):
         return FilePlan(job, path, "present", 0)
     if cache and file.checksum and cache.holds(file.checksum):
         return FilePlan(job, path, "cached", file.size)
@@ -116,7 +117,7 @@ def _origins(model: Model, file: ModelFile, destination: Path) -> Iterator[Origi
     """Where to get a file; of one that was patched the original is still on this disk."""
     original = destination.with_name(destination.name + ORIGINAL_SUFFIX)
     patched = any(isinstance(s, RegexReplace) and s.file == file.name for s in model.postprocessing)
-    if patched and file.checksum and original.is_file():
+    if patched and file.checksum and file_size(original) is not None:
         yield Origin(original.absolute().as_uri())
     yield from file.origins
 

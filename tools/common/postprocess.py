@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -113,6 +113,7 @@ class _Work:
         written = sorted(
             p.relative_to(self._staging).as_posix() for p in self._staging.rglob("*") if p.is_file()
         )
+        self._check_places([*written, *(name + ORIGINAL_SUFFIX for name in self._patched)])
         kept = [name for name in sorted(self._patched) if _keep_original(self._folder / name)]
         for name in written:
             (self._folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -120,6 +121,15 @@ class _Work:
         for name in self._archives:
             (self._folder / name).unlink(missing_ok=True)
         return Changes(tuple(written), tuple(kept), tuple(sorted(self._archives)))
+
+    def _check_places(self, names: Iterable[str]) -> None:
+        """Refuse what could not be renamed into place, while nothing has been."""
+        for name in names:
+            places = [p for p in (self._folder / name).parents if p.is_relative_to(self._folder)]
+            if (self._folder / name).is_dir() or any(p.is_file() for p in places):
+                raise PostprocessingError(
+                    f"{self._folder / name}: a file and a folder would need the same name"
+                )
 
 
 def _keep_original(path: Path) -> bool:

@@ -15,13 +15,14 @@ import msgspec
 
 from .checksum import Checksum
 from .clock import Clock
-from .disk import storage_errors, sync, write_whole
+from .disk import file_size, storage_errors, sync, write_whole
 from .errors import StorageError
 from .events import Notice, Report
 from .model import Model, ModelFile
 from .paths import STATE_DIR
 
 SCHEMA = 1
+MAX_BYTES = 64 << 20  # far more than MAX_ENTRIES of one archive need
 EVERY = 2.0  # seconds between batches
 
 
@@ -52,7 +53,7 @@ class Installed(msgspec.Struct, frozen=True):
         """Whether the file still looks as it did when it was installed."""
         try:
             stat = os.stat(root / self.path)
-        except OSError:
+        except (OSError, ValueError):
             return False
         return (stat.st_size, stat.st_mtime_ns) == (self.size, self.mtime_ns)
 
@@ -94,12 +95,16 @@ class Receipts:
         return self._folder / model.source / f"{model.name}.json"
 
     def load(self, model: Model) -> Receipt | None:
-        """The model's receipt; None when there is none that can be read."""
-        try:
-            receipt = _DECODER.decode(self._path(model).read_bytes())
-        except (OSError, msgspec.MsgspecError):
+        """The model's receipt; None when there is none of its own that can be read."""
+        path = self._path(model)
+        if (file_size(path) or 0) > MAX_BYTES:
             return None
-        return receipt if receipt.schema == SCHEMA else None
+        try:
+            receipt = _DECODER.decode(path.read_bytes())
+        except (OSError, ValueError, RecursionError):
+            return None
+        expected = (SCHEMA, model.source, model.name)
+        return receipt if (receipt.schema, receipt.source, receipt.model) == expected else None
 
     def save(self, model: Model, receipt: Receipt) -> None:
         """Write a receipt whose files are on disk already; raises StorageError."""
@@ -130,7 +135,8 @@ class ReceiptWriter:
             self._due[model.qualified] = model, make
             self._fresh += fresh
             now = self._clock.now()
-            due = now - self._flushed >= EVERY
+            # What postprocessing has removed could not be looked at again, only fetched.
+            due = now - self._flushed >= EVERY or bool(model.postprocessing)
             if due:
                 self._flushed = now
         if due:
@@ -142,11 +148,21 @@ class ReceiptWriter:
             with self._lock:
                 due, fresh = self._due, self._fresh
                 self._due, self._fresh = {}, []
+            receipts = [(model, make()) for model, make in due.values()]
             try:
-                pairs = [(model, make()) for model, make in due.values()]
                 sync(fresh)
-                for model, receipt in pairs:
-                    self._receipts.save(model, receipt)
-            except (OSError, StorageError) as error:
-                message = f"receipts were not written, the next run looks at the files again: {error}"
-                self._report(Notice(message=message))
+                problems = [*filter(None, (self._save(*pair) for pair in receipts))]
+            except OSError as error:
+                problems = [str(error)]
+            if problems:
+                message = (
+                    f"{len(problems)} receipts were not written, the next run looks at those files"
+                )
+                self._report(Notice(message=f"{message} again: {problems[0]}"))
+
+    def _save(self, model: Model, receipt: Receipt) -> str | None:
+        try:
+            self._receipts.save(model, receipt)
+        except StorageError as error:
+            return str(error)
+        return None

@@ -94,7 +94,7 @@ def matches(model: Model, pattern: str) -> bool:
 
     A model answers to its name and its composite's, bare or with the source, and with its version.
     """
-    return any(fnmatch.fnmatchcase(name, pattern) for name in _names(model))
+    return any(name == pattern or fnmatch.fnmatchcase(name, pattern) for name in _names(model))
 
 
 def _names(model: Model) -> Iterable[str]:

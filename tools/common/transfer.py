@@ -170,7 +170,7 @@ def _attempt(url: str, job: Job, partial: Partial, engine: Engine) -> Delivery:
                 _refuse_wrong_content(url, job, partial.head(), None)
             return _finish(partial, kind, job, mask(url))
         found, head, inherited = partial.checksum(), partial.head(), partial.inherited
-        partial.begin(0, Provenance(mask(url)), found.type)
+        partial.reset()
         if not inherited:
             break
         engine.report(Notice(message=f"{job.model}: what was left of {job.file.name} is unusable"))
@@ -198,7 +198,7 @@ def _receive(url: str, job: Job, partial: Partial, engine: Engine) -> OriginKind
                 if partial.size == 0:
                     _refuse_wrong_content(url, job, chunk, opened)
                     _refuse_wrong_size(url, job, opened)
-                _refuse_excess(url, partial.size + len(chunk), total)
+                _refuse_excess(url, partial, len(chunk), total)
                 partial.write(chunk)
                 progress.add(len(chunk), url, partial.size)
         finally:
@@ -256,8 +256,9 @@ def _refuse_wrong_size(url: str, job: Job, opened: Opened) -> None:
     raise TransferError(Reason.SIZE_MISMATCH, problem, url=mask(url), transient=got < expected)
 
 
-def _refuse_excess(url: str, size: int, total: int | None) -> None:
-    if total is not None and size > total:
+def _refuse_excess(url: str, partial: Partial, count: int, total: int | None) -> None:
+    if total is not None and partial.size + count > total:
+        partial.reset()
         problem = f"expected {total} bytes, more came"
         raise TransferError(Reason.SIZE_MISMATCH, problem, url=mask(url))
 

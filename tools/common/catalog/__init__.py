@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import os
 import pkgutil
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -25,7 +26,10 @@ Warn = Callable[[str], None]
 BUILTIN = {"builtin": ("public", "intel"), "demo": ("demo",)}
 """The sources that come with the tools, and their folders in the built-in tree."""
 
-OWN_MODELS = ("MODELZOO_SOURCE", "TVAI_MODEL_DIR")
+SOURCE_VARIABLE = "MODELZOO_SOURCE"
+"""Holds the default for `--source`, one source a line."""
+
+OWN_MODELS = ("TVAI_MODEL_DIR",)
 """Variables that say that the user has models of their own; the demo steps aside then."""
 
 
@@ -53,19 +57,20 @@ def builtin_tree() -> Path:
 def active_sources(
     wanted: Sequence[str] = (), environ: Mapping[str, str] = os.environ
 ) -> tuple[Source, ...]:
-    """The sources named by `--source`, or else the built-in ones; raises SelectionError."""
-    if not wanted:
+    """The sources named by `--source`, else by the environment, else the built-in ones.
+
+    Raises SelectionError for one that does not exist.
+    """
+    lines = map(str.strip, environ.get(SOURCE_VARIABLE, "").splitlines())
+    if not (names := list(wanted) or list(filter(None, lines))):
         names = ["builtin"] if any(map(environ.get, OWN_MODELS)) else list(BUILTIN)
-        return tuple(map(_builtin, names))
-    sources: list[Source] = []
-    for text in dict.fromkeys(wanted):
-        source = _builtin(text) if text in BUILTIN else _folder(text)
-        taken = {s.name for s in sources}
+    sources: dict[str, Source] = {}
+    for source in dict.fromkeys(_builtin(n) if n in BUILTIN else _folder(n) for n in names):
         name, number = source.name, 2
-        while name in taken:
+        while name in sources:
             name, number = f"{source.name}-{number}", number + 1
-        sources.append(msgspec.structs.replace(source, name=name))
-    return tuple(sources)
+        sources[name] = msgspec.structs.replace(source, name=name)
+    return tuple(sources.values())
 
 
 def _builtin(name: str) -> Source:
@@ -73,12 +78,13 @@ def _builtin(name: str) -> Source:
 
 
 def _folder(text: str) -> Source:
-    path = Path(text).expanduser()
-    if not path.is_dir():
+    if not text or not os.path.isdir(path := os.path.expanduser(text)):
         raise SelectionError(
             f'No such source: "{text}". A source is a folder with models, or {" or ".join(BUILTIN)}.'
         )
-    return Source(path.resolve().name or "root", path)
+    real = Path(path).resolve()
+    # The name is part of qualified model names, which are patterns and lines of listings too.
+    return Source(re.sub(r"[^\w.-]+", "-", real.name) or "root", real)
 
 
 def load_catalog(sources: Sequence[Source], warn: Warn) -> list[Model]:

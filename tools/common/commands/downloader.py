@@ -11,7 +11,7 @@ import msgspec
 
 from ..api import fetch, make_engine
 from ..disk import write_whole
-from ..errors import UsageError
+from ..errors import Interrupted, UsageError
 from ..events import Event
 from ..model import Model
 from ..outcome import Summary
@@ -22,7 +22,7 @@ from ..reporting.text import TextReporter
 from ..selection import parse_precisions
 from .dry_run import as_json, as_text, examine
 from .options import Parser, add_selection, number, positive, selected
-from .session import FAILED, INTERRUPTED, OK
+from .session import FAILED, OK
 
 
 def main(arguments: list[str], program: str) -> int:
@@ -103,7 +103,7 @@ def _download(options: Any, models: list[Model], precisions: frozenset[str] | No
     if options.report:
         _write_report(options.report, summary)
     if summary.interrupted:
-        return INTERRUPTED
+        raise Interrupted
     return OK if summary.successful else FAILED
 
 

@@ -25,7 +25,7 @@ class _Composite(msgspec.Struct):
 
 def recognises(path: Path) -> bool:
     """Whether the folder is a tree of this format."""
-    return path.is_dir() and next(_configs(path, ()), None) is not None
+    return path.is_dir() and next(_configs(path), None) is not None
 
 
 def load(
@@ -36,38 +36,48 @@ def load(
     `folders` restricts the tree to some of its top folders; `strict` makes values that are not in
     the format's lists an error instead of a warning. Raises CatalogError.
     """
-    models: dict[str, Model] = {}
-    for folder in sorted(_configs(path, folders), key=lambda f: f.relative_to(path).parts):
-        if (folder / COMPOSITE_CONFIG).is_file():
+    root = path.resolve()  # so that origins and the catalog's root have one spelling
+    declared: dict[str, Path] = {}
+    models = []
+    for config in sorted(_configs(root, folders), key=lambda c: c.relative_to(root).parts):
+        folder = config.parent
+        if config.name == COMPOSITE_CONFIG:
             _check_composite(folder)
-        if (folder / MODEL_CONFIG).is_file():
-            model = ConfigReader(path, folder, source, warn, strict).read()
-            if other := models.get(model.name):
-                problem = f"is also declared in {Path(other.config_dir) / MODEL_CONFIG}"
-                raise CatalogError(problem, file=str(folder / MODEL_CONFIG), model=model.name)
-            models[model.name] = model
-    return list(models.values())
+        if other := declared.get(folder.name):
+            problem = f"is also declared in {other}"
+            raise CatalogError(problem, file=str(config), model=folder.name)
+        declared[folder.name] = config
+        if config.name == MODEL_CONFIG:
+            models.append(ConfigReader(root, folder, source, warn, strict).read())
+    return models
 
 
-def _configs(root: Path, folders: Sequence[str]) -> Iterator[Path]:
-    """The folders below `root` that hold a config file; hidden ones are passed over."""
+def _configs(root: Path, folders: Sequence[str] = ()) -> Iterator[Path]:
+    """The config files below `root`; hidden folders are passed over."""
     for top in [root / folder for folder in folders] or [root]:
-        for folder, names, files in os.walk(top):
+        for folder, names, files in os.walk(top, onerror=_unreadable):
             names[:] = sorted(n for n in names if not n.startswith("."))
-            if MODEL_CONFIG in files or COMPOSITE_CONFIG in files:
-                yield Path(folder)
+            for name in {COMPOSITE_CONFIG, MODEL_CONFIG}.intersection(files):
+                yield Path(folder, name)
+
+
+def _unreadable(error: OSError) -> None:
+    """A folder that cannot be looked into could hold what was asked for."""
+    raise CatalogError(f"cannot be read: {error.strerror}", file=str(error.filename)) from None
 
 
 def _check_composite(folder: Path) -> None:
     """The rules that keep a composite's folder unambiguous."""
     shown, name = str(folder / COMPOSITE_CONFIG), folder.name
-    stages = {f.name for f in _configs(folder, ()) if f.parent == folder}
-    if (folder / MODEL_CONFIG).is_file():
+    inside = {config.parent for config in _configs(folder) if config.parent != folder}
+    stages = {f.name for f in inside if f.parent == folder}
+    if (folder / MODEL_CONFIG).exists():
         raise CatalogError(f"the folder must not hold {MODEL_CONFIG} too", file=shown, model=name)
-    if deeper := next((f for f in _configs(folder, ()) if folder not in (f, f.parent)), None):
+    if deeper := min((f for f in inside if f.parent != folder), default=None):
         raise CatalogError(f"stages must be direct children, found {deeper}", file=shown, model=name)
     if odd := next((s for s in sorted(stages) if not s.startswith(f"{name}-")), None):
-        raise CatalogError(f'expected stage names to start with "{name}-", got "{odd}"', file=shown)
+        problem = f'expected stage names to start with "{name}-", got "{odd}"'
+        raise CatalogError(problem, file=shown, model=name)
     document = read_yaml(folder / COMPOSITE_CONFIG, shown)
     order = convert(document if document is not None else {}, _Composite, shown, name).stages_order
     if missing := [stage for stage in order if stage not in stages]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import unquote, urlsplit
@@ -29,18 +29,27 @@ from ...paths import clash, safe_path
 MODEL_CONFIG = "model.yml"
 COMPOSITE_CONFIG = "composite-model.yml"
 MODEL_NAME = re.compile(r"[0-9a-zA-Z._-]+")
+_DRIVE_ID = re.compile(r"[0-9a-zA-Z_-]+")
 ARCHIVE_FORMATS = ("zip", "tar", "gztar", "bztar", "xztar")
 
 Warn = Callable[[str], None]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
-class _File(msgspec.Struct, forbid_unknown_fields=True):
+class _File(msgspec.Struct):
     name: str
     size: Count
     source: Any
-    checksum: Any = None
+    checksum: str | dict[str, Any] | None = None
     sha256: str | None = None
+    original_source: Any = None
+    """Where the releases from 2022 on had a file from that they now keep themselves; not used."""
+
+
+class _Input(msgspec.Struct, omit_defaults=True):
+    name: str
+    shape: list[int | str] | None = None
+    layout: str | None = None
 
 
 class _Config(msgspec.Struct, kw_only=True):
@@ -54,7 +63,7 @@ class _Config(msgspec.Struct, kw_only=True):
     conversion_to_onnx_args: list[str] | None = None
     quantizable: bool = False
     quantized: str | None = None
-    input_info: list[dict[str, Any]] = []
+    input_info: list[_Input] = []
     model_info: dict[str, Any] = {}
     version: str | None = None
     tags: list[str] = []
@@ -102,8 +111,8 @@ class ConfigReader:
             quantization_output_precisions=_INT8 if config.quantizable else (),
             postprocessing=self._postprocessing(config, files),
             model_optimizer_args=_optional_tuple(config.model_optimizer_args),
-            conversion_to_onnx_args=_optional_tuple(config.conversion_to_onnx_args),
-            input_info=tuple(config.input_info),
+            conversion_to_onnx_args=_optional_tuple(config.conversion_to_onnx_args or None),
+            input_info=tuple(msgspec.to_builtins(config.input_info)),
             model_info=config.model_info,
             config_dir=str(self.folder),
         )
@@ -120,9 +129,9 @@ class ConfigReader:
             if key in document:
                 raise self.error(key, "is not allowed: the folder's path says it")
         config: _Config = convert(document, _Config, self.file, self.name)
-        for key in document:
-            if key not in _Config.__struct_fields__:
-                self.doubt(str(key), "is not a known key")
+        self._doubt_unknown(document, _Config, "")
+        for number, file in enumerate(document["files"]):
+            self._doubt_unknown(file, _File, f"files[{number}].")
         self._check(config)
         return config
 
@@ -131,6 +140,11 @@ class ConfigReader:
         if self.strict:
             raise self.error(key, problem)
         self._warn(str(self.error(key, problem)))
+
+    def _doubt_unknown(self, keys: Iterable[str], kind: type[msgspec.Struct], where: str) -> None:
+        for key in keys:
+            if key not in kind.__struct_fields__:
+                self.doubt(where + key, "is not a known key")
 
     def _check(self, config: _Config) -> None:
         if config.task_type not in TASK_TYPES:
@@ -141,17 +155,21 @@ class ConfigReader:
             raise self.error("license", f'expected a URL, got "{config.license}"')
         if config.quantized not in (None, "INT8"):
             raise self.error("quantized", f'expected INT8, got "{config.quantized}"')
+        if config.framework in FRAMEWORKS:  # what later ones need is not known
+            self._check_conversion(config)
+
+    def _check_conversion(self, config: _Config) -> None:
         if config.model_optimizer_args is None and config.framework != "dldt":
             raise self.error("model_optimizer_args", f"is required with framework {config.framework}")
         needs_onnx = config.framework in ("pytorch", "caffe2")
-        if needs_onnx != (config.conversion_to_onnx_args is not None):
+        if needs_onnx != bool(config.conversion_to_onnx_args):
             rule = "required" if needs_onnx else "not allowed"
             raise self.error("conversion_to_onnx_args", f"is {rule} with framework {config.framework}")
 
     def _subdirectory(self) -> str:
         relative = self.folder.relative_to(self.root).as_posix()
         try:
-            return str(safe_path(relative)) if relative != "." else self.name
+            return str(safe_path(self.name if relative == "." else relative))
         except UnsafePathError as error:
             raise self.error("", str(error)) from None
 
@@ -170,14 +188,13 @@ class ConfigReader:
     def _checksum(self, file: _File, key: str) -> Checksum:
         if (file.checksum is None) == (file.sha256 is None):
             raise self.error(key, "expected exactly one of checksum and sha256")
-        algorithm: object = "sha256" if file.sha256 else "sha384"
-        value: object = file.sha256 or file.checksum
-        if isinstance(value, dict):
-            algorithm, value = value.get("$type"), value.get("value")
+        where = "checksum" if file.sha256 is None else "sha256"
+        given = file.checksum if file.sha256 is None else {"$type": "sha256", "value": file.sha256}
+        parts = given if isinstance(given, dict) else {"$type": "sha384", "value": given}
         try:
-            return make_checksum(str(algorithm), str(value))
+            return make_checksum(str(parts.get("$type")), str(parts.get("value")))
         except ValueError as error:
-            raise self.error(f"{key}.checksum", str(error)) from None
+            raise self.error(f"{key}.{where}", str(error)) from None
 
     def _origins(self, file: _File, key: str) -> tuple[Origin, ...]:
         sources = file.source if isinstance(file.source, list) else [file.source]
@@ -188,15 +205,26 @@ class ConfigReader:
     def _origin(self, source: Any, key: str) -> Origin:
         match source:
             case str(url) | {"$type": "http", "url": str(url)} if url:
-                origin = Origin(url, self.folder.absolute().as_uri() + "/")
-            case {"$type": "google_drive", "id": str(drive_id)} if re.fullmatch(r"[\w-]+", drive_id):
+                return self._url(url, key)
+            case {"$type": "google_drive", "id": str(drive_id)} if _DRIVE_ID.fullmatch(drive_id):
                 return Origin(f"gdrive://{drive_id}")
             case _:
                 raise self.error(key, f"expected a URL or a map with a known $type, got {source!r}")
-        root = self.root.absolute().as_uri() + "/"
-        inside = origin.url.startswith(root) and "/../" not in unquote(origin.url)
-        if not urlsplit(url).scheme and not inside:
-            raise self.error(key, f'"{url}" leads out of the catalog')
+
+    def _url(self, url: str, key: str) -> Origin:
+        """An origin; one without a scheme is relative to the folder and stays in the catalog."""
+        origin = Origin(url, self.folder.as_uri() + "/")
+        try:
+            if urlsplit(url).scheme:
+                return origin
+            root, path = f"{self.root.as_uri()}/", origin.url.partition("?")[0].partition("#")[0]
+            if not path.startswith(root):
+                raise self.error(key, f'"{url}" leads out of the catalog')
+            safe_path(unquote(path.removeprefix(root)))
+        except UnsafePathError as error:
+            raise self.error(key, f'"{url}" leads to an unsafe path: {error.problem}') from None
+        except ValueError as error:
+            raise self.error(key, f'"{url}" is not a URL: {error}') from None
         return origin
 
     def _precisions(self, config: _Config, files: Sequence[ModelFile]) -> tuple[str, ...]:
@@ -206,7 +234,7 @@ class ConfigReader:
         precisions = sorted({file.variant for file in files if file.variant})
         for precision in precisions:
             for suffix in (".xml", ".bin"):
-                if f"{precision}/{self.name}{suffix}" not in names:
+                if config.framework == "dldt" and f"{precision}/{self.name}{suffix}" not in names:
                     raise self.error("files", f"expected {precision}/{self.name}{suffix}")
         return tuple(precisions)
 
@@ -219,7 +247,7 @@ class ConfigReader:
                     re.compile(step.pattern)
             except UnsafePathError as error:
                 raise self.error(f"{key}.file", error.problem) from None
-            except (re.error, OverflowError) as error:
+            except (re.error, OverflowError, RecursionError) as error:
                 raise self.error(f"{key}.pattern", f"is not a regular expression: {error}") from None
             if isinstance(step, UnpackArchive) and step.format not in ARCHIVE_FORMATS:
                 known = ", ".join(ARCHIVE_FORMATS)

@@ -1,0 +1,63 @@
+"""Running the engine inside a test: a clock that does not wait, and everything that was reported."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from modelzoo.api import fetch, make_engine
+from modelzoo.clock import Clock
+from modelzoo.events import Event
+from modelzoo.model import Model
+from modelzoo.outcome import Summary
+
+E = TypeVar("E", bound=Event)
+
+
+class InstantClock(Clock):
+    """Waiting takes no time: the clock jumps to where it would be."""
+
+    def __init__(self) -> None:
+        self.skipped = 0.0
+        self.waits: list[float] = []
+
+    def now(self) -> float:
+        return super().now() + self.skipped
+
+    def wait(self, condition: threading.Condition, seconds: float | None) -> None:
+        if seconds is None:
+            condition.wait()
+        else:
+            self.waits.append(seconds)
+            self.skipped += max(0.0, seconds)
+
+
+class Recorder:
+    """A report that keeps the events."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def __call__(self, event: Event) -> None:
+        self.events.append(event)
+
+    def of(self, kind: type[E]) -> list[E]:
+        """The events of one class."""
+        return [event for event in self.events if isinstance(event, kind)]
+
+
+def bring_all(
+    models: list[Model],
+    output_dir: Path,
+    *,
+    jobs: int = 1,
+    recorder: Recorder | None = None,
+    clock: Clock | None = None,
+    **options: Any,
+) -> Summary:
+    """Fetch models as the downloader does, with a clock that jumps."""
+    engine = make_engine(report=recorder or Recorder(), **options)
+    engine = replace(engine, clock=clock or InstantClock())
+    return fetch(models, output_dir, None, jobs, engine)
