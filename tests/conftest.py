@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from modelzoo.credentials import CA_VARIABLES
 
 from tests.servers.faulty import FaultyServer
 from tests.servers.nginx import Nginx, nginx_binary
@@ -33,7 +34,7 @@ def plain_environment(
     for name in list(os.environ):
         if name.startswith(("MODELZOO_", "TVAI_")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
-    for name in ("GITHUB_TOKEN", "HF_TOKEN", "NETRC", "CI", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
+    for name in (*CA_VARIABLES, "GITHUB_TOKEN", "HF_TOKEN", "NETRC", "CI"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
 

@@ -3,7 +3,7 @@
 # skipped, with a word; in CI that is a failure.
 set -eu
 missing=
-for pair in nginx:nginx-light jq:jq; do
+for pair in nginx:nginx-light jq:jq openssl:openssl; do
     command -v "${pair%%:*}" > /dev/null || [ -x "/usr/sbin/${pair%%:*}" ] || missing="$missing ${pair##*:}"
 done
 [ -n "$missing" ] || exit 0

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-
 from modelzoo.checksum import Checksum
 from modelzoo.errors import Reason
 from modelzoo.events import ModelFileDownloadEnd, ModelFileRetry, RunEnd
 from modelzoo.model import Model, ModelFile, Origin
+
 from tests.engine import InstantClock, Recorder, bring_all
 from tests.servers import faulty as f
 from tests.servers.faulty import FaultyServer

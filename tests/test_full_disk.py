@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from modelzoo.errors import Reason
 from modelzoo.events import ModelFileDownloadEnd
+
 from tests.conftest import require, tool
 from tests.engine import Recorder, bring_all
 from tests.servers import faulty as f
@@ -37,9 +37,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.check_call(["umount", "--lazy", folder])
 
 
-def test_refused_before_the_first_byte(
-    small_disk: Path, faulty: FaultyServer, tmp_path: Path
-) -> None:
+def test_refused_before_the_first_byte(small_disk: Path, faulty: FaultyServer, tmp_path: Path) -> None:
     data = content("big", 9 * MIB)
     faulty.add("/m.bin", f.serve(data))
     entry = file_entry("m.bin", data, f"{faulty.url}/m.bin")

@@ -45,6 +45,16 @@ def add_model(root: Path, subdirectory: str, config: Any) -> Path:
     return folder
 
 
+def add_local_model(root: Path, subdirectory: str, files: Mapping[str, bytes], **extra: Any) -> Path:
+    """A model whose files lie beside its model.yml, as in a catalog that is moved with its files."""
+    entries = [file_entry(name, data, name) for name, data in files.items()]
+    folder = add_model(root, subdirectory, model_config(entries, **extra))
+    for name, data in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    return folder
+
+
 def make_zoo(
     root: Path, served: Path, url: str, models: int, files: int, size: int, prefix: str = "model"
 ) -> dict[str, bytes]:
@@ -79,3 +89,17 @@ def stray_files(output_dir: Path, expected: Mapping[str, bytes]) -> list[str]:
     """What is in the output directory beside the expected files and the receipts."""
     found = (p.relative_to(output_dir).as_posix() for p in output_dir.rglob("*") if p.is_file())
     return sorted(p for p in found if p not in expected and not p.startswith(".modelzoo/receipts/"))
+
+
+def tree(folder: Path) -> dict[str, bytes | str]:
+    """Everything below a folder: relative path -> a file's bytes, "folder", or where a link leads."""
+    found: dict[str, bytes | str] = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_symlink():
+            found[name] = f"-> {path.readlink()}"
+        elif path.is_file():
+            found[name] = path.read_bytes()
+        else:
+            found[name] = "folder" if path.is_dir() else "other"
+    return found

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -19,18 +20,33 @@ def tools() -> list[str]:
 
 
 def run(tool: str, arguments: Sequence[str], program: str) -> int:
-    """Run a tool; returns its exit status. A missing dependency becomes one line that helps."""
-    try:
+    """Run a tool; returns its exit status."""
+
+    def act() -> int:
         module = importlib.import_module(f".commands.{tool}", __package__)
-        session = importlib.import_module(".commands.session", __package__)
-        return int(session.run(module.main, arguments, program))
+        return _session(module.main, arguments, program)
+
+    return _explained(act, program)
+
+
+def _session(main: Callable[[list[str], str], int], arguments: Sequence[str], program: str) -> int:
+    session = importlib.import_module(".commands.session", __package__)
+    return int(session.run(main, arguments, program))
+
+
+def _explained(act: Callable[[], int], program: str) -> int:
+    """What `act` returns; a missing dependency becomes one line that helps."""
+    try:
+        return act()
+    except KeyboardInterrupt:  # while the modules are still being imported
+        return 130
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
         if missing in ("", "common", "modelzoo"):
             raise
         requirements = HERE.parent.parent / "requirements.in"
-        what = f"-r {requirements}" if requirements.is_file() else "modelzoo-tools"
-        command = f"{sys.executable} -m pip install {what}"
+        what = ["-r", str(requirements)] if requirements.is_file() else ["modelzoo-tools"]
+        command = shlex.join([sys.executable, "-m", "pip", "install", *what])
         print(f"{program}: the package {missing} is missing; install with: {command}", file=sys.stderr)
         return 1
 
@@ -44,13 +60,17 @@ def installed() -> int:
 
 def main() -> int:
     """`python -m modelzoo TOOL ARGUMENTS…`."""
-    tool = sys.argv[1] if len(sys.argv) > 1 else "--help"
-    if tool.isidentifier() and (HERE / "commands" / f"{tool}.py").is_file() and tool in tools():
-        return run(tool, sys.argv[2:], f"python -m {__package__} {tool}")
-    wanted = tool in ("-h", "--help")
-    usage = f"usage: python -m {__package__} {{{','.join(tools())}}} ..."
-    print(usage, file=sys.stdout if wanted else sys.stderr)
-    return 0 if wanted else 2
+    program = f"python -m {__package__}"
+    return _explained(lambda: _session(_choose, sys.argv[1:], program), program)
+
+
+def _choose(arguments: list[str], program: str) -> int:
+    options = importlib.import_module(".commands.options", __package__)
+    parser = options.Parser(program, "Get model files and keep them. Each tool has its own --help.")
+    parser.add_argument("tool", choices=tools(), help="what to run, with its arguments after it")
+    tool = parser.parse(arguments[:1]).tool
+    module = importlib.import_module(f".commands.{tool}", __package__)
+    return int(module.main(arguments[1:], f"{program} {tool}"))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,10 @@ from .cache import Cache
 from .cancel import Cancel
 from .catalog import active_sources, load_catalog
 from .clock import Clock
+from .description import describe
 from .engine import Engine
-from .errors import Interrupted, ModelZooError
+from .errors import Interrupted, ModelZooError, UsageError
 from .events import Event, Report
-from .info import describe
 from .jobs import run
 from .model import Model
 from .outcome import Summary
@@ -24,6 +24,12 @@ from .stores import Settings, Stores
 
 Names = str | Iterable[str]
 
+MAX_JOBS = 1024
+"""More transfers at a time would only keep threads, connections and servers busy with each other."""
+
+MAX_TIMEOUT = 86400
+"""Seconds; systems refuse timeouts of centuries."""
+
 
 class DownloadFailed(ModelZooError):
     """Some of what was asked for is not there; `summary` tells what and why."""
@@ -31,11 +37,11 @@ class DownloadFailed(ModelZooError):
     def __init__(self, summary: Summary) -> None:
         failed = [model for model in summary.models if not model.successful]
         file = next((f for m in failed for f in m.files if not f.successful), None)
-        why = file.message if file else failed[0].message
+        cause = file or failed[0]
         super().__init__(
             f"{len(failed)} of {len(summary.models)} models failed: "
-            f"{', '.join(m.model for m in failed)}; the first because {why}",
-            *([file.reason] if file and file.reason else []),
+            f"{', '.join(m.model for m in failed)}; the first because {cause.message}",
+            *([cause.reason] if cause.reason else []),
         )
         self.summary = summary
 
@@ -81,7 +87,7 @@ def info(
 
 
 def download(
-    models: Names | Iterable[Model],
+    models: str | Model | Iterable[str | Model],
     output_dir: str | os.PathLike[str] = ".",
     *,
     precisions: Names | None = None,
@@ -91,34 +97,78 @@ def download(
     timeout: float = 60.0,
     offline: bool = False,
     force: bool = False,
+    progress_interval: float = 0.2,
     report: Report | None = None,
     sources: Sequence[str | os.PathLike[str]] = (),
 ) -> Summary:
-    """Bring models (names, patterns, or what `find` returned) into `output_dir`.
+    """Bring models (names, patterns, or what `find` returned, also mixed) into `output_dir`.
 
-    `report` is called with every event, from one thread at a time. Returns when everything is there
-    and verified; raises DownloadFailed when something is not, Interrupted after Ctrl-C.
+    `report` is called with every event, one at a time; what it raises ends the run and is raised
+    here. Returns when everything is there and verified; raises DownloadFailed when something is not,
+    Interrupted after Ctrl-C, UsageError for numbers that make no sense.
     """
-    wanted = [models] if isinstance(models, str) else list(models)
-    named = [model for model in wanted if isinstance(model, str)]
-    values = [model for model in wanted if isinstance(model, Model)]
-    if named:
-        values += find(named, sources=sources)
+    listener = Listener(report or _ignore)
     engine = make_engine(
-        report=report or _ignore,
+        report=listener,
         cache_dir=None if cache_dir is None else Path(cache_dir),
         attempts=num_attempts,
         timeout=timeout,
         offline=offline,
         force=force,
+        progress_interval=progress_interval,
     )
-    wanted_precisions = None if precisions is None else parse_precisions(",".join(_several(precisions)))
-    summary = fetch(values, Path(output_dir), wanted_precisions, jobs, engine)
+    wanted = None if precisions is None else parse_precisions(",".join(_several(precisions)))
+    values = _models(models, sources)
+    with listener:
+        summary = fetch(values, Path(output_dir), wanted, jobs, engine)
     if summary.interrupted:
         raise Interrupted
     if not summary.successful:
         raise DownloadFailed(summary)
     return summary
+
+
+def _models(
+    models: str | Model | Iterable[str | Model], sources: Sequence[str | os.PathLike[str]]
+) -> list[Model]:
+    """The models in this order, found where only their names are given, each one once."""
+    wanted: list[Any] = [models] if isinstance(models, str | Model) else list(models)
+    if odd := [item for item in wanted if not isinstance(item, str | Model)]:
+        raise TypeError(f"expected names or models, got {odd[0]!r}")
+    named = find([m for m in wanted if isinstance(m, str)], sources=sources)
+    chosen = [m for m in wanted if isinstance(m, Model)] + named
+    return list({m.qualified: m for m in chosen}.values())
+
+
+class Listener:
+    """Hands events to a report, until that raises: the run ends then, and `with` raises the same.
+
+    What a report raises must not look like the failure of the file that it was told about.
+    """
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self._error: BaseException | None = None
+
+    def __call__(self, event: Event) -> None:
+        """Hand over one event; the workers that still end their files are not heard any more."""
+        if self._error is None:
+            try:
+                self._report(event)
+            except BaseException as error:
+                self._error = error
+                raise _ReportFailed from error
+
+    def __enter__(self) -> None:
+        """Nothing has to be prepared."""
+
+    def __exit__(self, *_: object) -> None:
+        if self._error is not None:
+            raise self._error
+
+
+class _ReportFailed(BaseException):
+    """Ends a run from inside its report; not an Exception, so that nobody handles it on the way."""
 
 
 def make_engine(
@@ -129,8 +179,13 @@ def make_engine(
     timeout: float = 60.0,
     offline: bool = False,
     force: bool = False,
+    progress_interval: float = 0.2,
 ) -> Engine:
-    """What all transfers of one run share."""
+    """What all transfers of one run share; raises UsageError for numbers that make no sense."""
+    if attempts < 1:
+        raise UsageError(f"expected at least 1 attempt, got {attempts}")
+    if not 0 < timeout <= MAX_TIMEOUT:
+        raise UsageError(f"expected a timeout above 0 and up to {MAX_TIMEOUT} seconds, got {timeout}")
     return Engine(
         stores=Stores(Settings(timeout=timeout, offline=offline)),
         cache=None if cache_dir is None else Cache(cache_dir),
@@ -140,6 +195,7 @@ def make_engine(
         attempts=attempts,
         timeout=timeout,
         force=force,
+        progress_interval=progress_interval,
     )
 
 
@@ -151,13 +207,19 @@ def fetch(
     engine: Engine,
 ) -> Summary:
     """Plan, check the space, and run. Raises ModelZooError when nothing could be started."""
+    if not 1 <= jobs <= MAX_JOBS:
+        raise UsageError(f"expected 1 to {MAX_JOBS} jobs, got {jobs}")
     plans = make_plans(models, output_dir, precisions, engine.cache, engine.force)
     require_space(plans, output_dir, engine.cache)
     return run(plans, output_dir, jobs, engine)
 
 
 def _catalog(sources: Sequence[str | os.PathLike[str]]) -> list[Model]:
-    return load_catalog(active_sources([os.fspath(source) for source in sources]), _warn)
+    return load_catalog(active_sources([os.fspath(s) for s in sources] or _own_sources()), _warn)
+
+
+def _own_sources(environ: Mapping[str, str] = os.environ) -> list[str]:
+    return [s.strip() for s in environ.get("MODELZOO_SOURCE", "").splitlines() if s.strip()]
 
 
 def _warn(message: str) -> None:

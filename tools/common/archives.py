@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import contextlib
+import errno
 import gzip
 import io
 import lzma
@@ -60,8 +61,8 @@ def unpack(archive: Path, folder: Path, form: str, cancel: Cancel) -> None:
     except _BROKEN as error:
         raise PostprocessingError(f"is not a usable {form} archive: {error}") from None
     except OSError as error:
-        # This is how bz2 and gzip speak of broken data; what the system itself says has a number.
-        if error.errno is not None:
+        # bz2 and gzip speak of broken data so, without a number; EINVAL: a header invents a place.
+        if error.errno not in (None, errno.EINVAL):
             raise
         raise PostprocessingError(f"is not a usable {form} archive: {error}") from None
 

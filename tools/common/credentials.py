@@ -1,4 +1,4 @@
-"""Secrets: which host gets which one, and how to show a URL without them.
+"""What the environment says about a host (secrets, proxy, certificates), and URLs without secrets.
 
 A credential belongs to one exact host. The store asks again at every redirect, so nothing can follow
 one to another host.
@@ -23,8 +23,10 @@ TOKENS = {
 }
 """Hosts whose bearer token comes from the environment, and the variable's name."""
 
+CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
+
 _PORTS = {"http": 80, "https": 443}
-_NETLOC = re.compile(r"(?:[^\s\[\]\\/?#@:%]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+_NETLOC = re.compile(r"(?:[^\s\[\]\\/?#@:%]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
 
 _SECRET_NAME = re.compile(
     r"token|secret|pass|pwd|signature|credential|cookie|session|auth|hmac|api.?key|access.?key|[-_.]key"
@@ -146,6 +148,51 @@ def _read_netrc(path: str, mtime_ns: int, size: int) -> tuple[Mapping[str, tuple
     # The "default" entry would give a password to any host that a catalog names.
     named = {name.lower(): entry for name, entry in entries.items() if name != "default"}
     return {name: (entry[0], entry[2] or "") for name, entry in named.items()}, ""
+
+
+class Route(NamedTuple):
+    """The way to a host: proxies by scheme, and what verifies its certificate (True: the default)."""
+
+    proxies: dict[str, str]
+    verify: str | bool
+
+
+def route_to(url: str) -> Route:
+    """The way to the host of a URL without userinfo. Raises TransferError for a setting of no use."""
+    verify = _ca_bundle(url) if urlsplit(url).scheme == "https" else True
+    return Route(_proxies(url), verify)
+
+
+def _proxies(url: str) -> dict[str, str]:
+    from requests.utils import get_environ_proxies, select_proxy
+
+    proxy = select_proxy(url, get_environ_proxies(url, no_proxy=None))
+    if not proxy:
+        return {}
+    try:
+        host = host_of(proxy if "//" in proxy else f"http://{proxy}").name
+    except ValueError:  # its text would quote the proxy's password
+        host = ""
+    if not host:
+        problem = "the environment names a proxy that is no URL"
+        raise TransferError(Reason.NETWORK, problem, url=mask(url))
+    return {urlsplit(url).scheme: proxy}
+
+
+def _ca_bundle(url: str) -> str | bool:
+    name = next(filter(os.environ.get, CA_VARIABLES), None)
+    if name is None:
+        return True
+    import ssl
+
+    path = os.environ[name]
+    try:
+        where = {"capath" if os.path.isdir(path) else "cafile": path}
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(**where)
+    except OSError as error:
+        problem = f"{name} names {path}, which cannot be used ({error.strerror or error})"
+        raise TransferError(Reason.CERTIFICATE, problem, url=mask(url)) from None
+    return path
 
 
 def without_userinfo(url: str) -> str:

@@ -10,7 +10,7 @@ import yaml
 
 from .errors import CatalogError
 
-MAX_BYTES = 4 << 20
+MAX_BYTES = 1 << 20  # real ones have some kilobytes, and a byte can become a kilobyte of values
 MAX_DEPTH = 64
 
 _Base: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -29,8 +29,11 @@ _Loader: type[Any] = type("_Loader", (_Base,), {"yaml_implicit_resolvers": _RESO
 _SUSPICIOUS = re.compile(rf"[&*!]|[ \-?:]{{{MAX_DEPTH // 2 - 2}}}")
 
 
-def read_yaml(path: Path, name: str) -> Any:
-    """The document in a file; CatalogError (with the line) for anything but small, plain YAML."""
+def read_yaml(path: Path, name: str, model: str = "") -> Any:
+    """The document in a file; CatalogError (with the line) for anything but small, plain YAML.
+
+    `name` and `model` are what the error calls the file, and the model it is about.
+    """
     try:
         if path.exists() and not path.is_file():  # opening a pipe or a device could block for ever
             raise CatalogError("is not a regular file")
@@ -38,9 +41,9 @@ def read_yaml(path: Path, name: str) -> Any:
             data = file.read(MAX_BYTES + 1)
         return parse_yaml(data)
     except OSError as error:
-        raise CatalogError(f"cannot be read: {error.strerror}", file=name) from None
+        raise CatalogError(f"cannot be read: {error.strerror}", file=name, model=model) from None
     except CatalogError as error:
-        raise CatalogError(error.problem, file=name) from None
+        raise CatalogError(error.problem, file=name, model=model) from None
 
 
 def parse_yaml(data: bytes) -> Any:

@@ -7,7 +7,7 @@ Schema in docs/events.schema.json is generated from these classes.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -147,3 +147,15 @@ AnyEvent = (
 
 Report = Callable[[Event], None]
 """Takes events; called from several threads, never from two at once."""
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of one line of the stream: docs/events.schema.json."""
+    (schema,), components = msgspec.json.schema_components([AnyEvent], ref_template="#/$defs/{name}")
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "One event of --progress_format=json",
+        "description": "Each line is one such object. More members and more types may come.",
+        **schema,
+        "$defs": dict(sorted(components.items())),
+    }

@@ -75,7 +75,7 @@ class Partial:
                 self._hasher, self._algorithm = new_hasher(algorithm), algorithm
                 self._hash_prefix(self._hasher, offset)
             # A kill in between must leave bytes without notes, never notes on other bytes.
-            if offset == 0 or provenance != self.provenance:
+            if provenance != self.provenance:
                 self._forget()
             self._truncate(offset)
             self._provenance = provenance

@@ -10,6 +10,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import threading
+import time
 from collections.abc import Generator, Iterator
 
 from .cancel import Cancel
@@ -28,32 +29,34 @@ class Pool:
         self._changed = threading.Condition()
         self._waiting: list[tuple[float, int, Task]] = []
         self._order = itertools.count()
-        self._active = 0
+        self._active = self._running = 0
         self._error: BaseException | None = None
 
     def run(self, tasks: Iterator[Task]) -> None:
         """Return when every task is done; on KeyboardInterrupt stop within about a second."""
         self._tasks: Iterator[Task] = tasks
-        threads = [
-            threading.Thread(target=self._work, name=f"modelzoo-{n}", daemon=True)
-            for n in range(self._workers)
-        ]
-        for thread in threads:
-            thread.start()
         try:
-            for thread in threads:
-                while thread.is_alive():
-                    thread.join(1.0)  # in steps: Windows does not deliver Ctrl-C inside a long join
+            for number in range(self._workers):
+                with self._changed:
+                    self._running += 1
+                threading.Thread(target=self._work, name=f"modelzoo-{number}", daemon=True).start()
+            self._wait(None)
         except BaseException:
             self._stop()
-            deadline = self._clock.now() + GRACE
-            for thread in threads:
-                thread.join(max(0.0, deadline - self._clock.now()))
+            self._wait(time.monotonic() + GRACE)
             raise
         finally:
             self._drop_waiting()
         if self._error is not None:
             raise self._error
+
+    def _wait(self, deadline: float | None) -> None:
+        """Wait for the workers to end, until a deadline on the monotonic clock if there is one."""
+        # Not with Thread.join: before Python 3.13 an interrupted join takes the thread for ended.
+        # In steps, because Windows does not deliver Ctrl-C inside a long wait.
+        with self._changed:
+            while self._running and (deadline is None or time.monotonic() < deadline):
+                self._changed.wait(1.0 if deadline is None else deadline - time.monotonic())
 
     def _stop(self) -> None:
         self._cancel.set()
@@ -67,6 +70,10 @@ class Pool:
         except BaseException as error:
             self._error = self._error or error
             self._stop()
+        finally:
+            with self._changed:
+                self._running -= 1
+                self._changed.notify_all()
 
     def _put_back(self, task: Task, delay: float | None) -> None:
         with self._changed:

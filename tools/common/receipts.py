@@ -97,7 +97,8 @@ class Receipts:
     def load(self, model: Model) -> Receipt | None:
         """The model's receipt; None when there is none of its own that can be read."""
         path = self._path(model)
-        if (file_size(path) or 0) > MAX_BYTES:
+        size = file_size(path)
+        if size is None or size > MAX_BYTES:
             return None
         try:
             receipt = _DECODER.decode(path.read_bytes())
@@ -146,19 +147,19 @@ class ReceiptWriter:
         """Sync the fresh files, then write all receipts that are due. A failure is only a notice."""
         with self._flushing:
             with self._lock:
-                due, fresh = self._due, self._fresh
-                self._due, self._fresh = {}, []
+                due, self._due = self._due, {}
             receipts = [(model, make()) for model, make in due.values()]
+            # Only now: a file that came in between may be in a receipt already.
+            with self._lock:
+                fresh, self._fresh = self._fresh, []
             try:
                 sync(fresh)
                 problems = [*filter(None, (self._save(*pair) for pair in receipts))]
             except OSError as error:
                 problems = [str(error)]
             if problems:
-                message = (
-                    f"{len(problems)} receipts were not written, the next run looks at those files"
-                )
-                self._report(Notice(message=f"{message} again: {problems[0]}"))
+                message = "receipts were not written, the next run looks at the files again"
+                self._report(Notice(message=f"{message}: {problems[0]}"))
 
     def _save(self, model: Model, receipt: Receipt) -> str | None:
         try:

@@ -104,6 +104,7 @@ def _from_cache(
         cache.drop(checksum)
     except OSError as error:
         problem = error.strerror or str(error)
+    partial.reset()
     message = f"the cache's copy of {job.file.name} is broken and is replaced: {problem}"
     engine.report(Notice(message=f"{job.model}: {message}"))
     return None

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from ..api import fetch, make_engine
+from ..api import MAX_JOBS, MAX_TIMEOUT, Listener, make_engine
+from ..cache import Cache
 from ..disk import write_whole
 from ..errors import Interrupted, UsageError
-from ..events import Event
-from ..model import Model
+from ..jobs import run
 from ..outcome import Summary
-from ..plan import make_plans
-from ..reporting.json import JsonReporter
-from ..reporting.stream import warn, write_all
+from ..plan import ModelPlan, make_plans, require_space
+from ..reporting.json import JsonReporter, document
+from ..reporting.stream import is_terminal, warn, write_all, write_text
 from ..reporting.text import TextReporter
 from ..selection import parse_precisions
-from .dry_run import as_json, as_text, examine
-from .options import Parser, add_selection, number, positive, selected
+from .dry_run import as_text, examine
+from .options import Parser, add_selection, number, selected
 from .session import FAILED, OK
 
 
@@ -31,11 +30,17 @@ def main(arguments: list[str], program: str) -> int:
     precisions = None if options.precisions is None else parse_precisions(options.precisions)
     models = selected(options, warn)
     if options.print_all:
-        write_all("".join(f"{model.id}\n" for model in models).encode())
+        write_text("".join(f"{model.id}\n" for model in models))
         return OK
+    cache = None if options.cache_dir is None else Cache(options.cache_dir)
+    plans = make_plans(models, options.output_dir, precisions, cache, options.force)
     if options.dry_run:
-        return _dry_run(options, models, precisions)
-    return _download(options, models, precisions)
+        rows = examine(plans, options.output_dir, cache)
+        as_json = options.progress_format == "json"
+        write_all(document(rows)) if as_json else write_text(as_text(rows))
+        return OK
+    require_space(plans, options.output_dir, cache)
+    return _download(options, plans)
 
 
 def _parser(program: str) -> Parser:
@@ -44,7 +49,8 @@ def _parser(program: str) -> Parser:
     add = parser.add_value
     add("-o", "--output_dir", type=Path, default=Path(), metavar="DIR", help="where to put models")
     add("--precisions", metavar="P[,P...]", help="only files of these precisions")
-    add("--num_attempts", type=positive, default=1, metavar="N", help="attempts for each file")
+    attempts = number(int, 1, 10**6, "a whole number from 1 to 1000000")
+    add("--num_attempts", type=attempts, default=1, metavar="N", help="attempts for each file")
     add("--cache_dir", type=Path, metavar="DIR", help="keep a copy of each file in this cache")
     add(
         "--progress_format",
@@ -52,10 +58,18 @@ def _parser(program: str) -> Parser:
         default="text",
         help="text for people, or json events for programs, one a line",
     )
-    add("-j", "--jobs", type=positive, default=1, metavar="N", help="files to transfer at a time")
+    add(
+        "--progress_interval",
+        type=number(float, 0, 3600, "seconds, from 0 to 3600"),
+        default=0.2,
+        metavar="SECONDS",
+        help="at least so long between two progress events of a file",
+    )
+    jobs = number(int, 1, MAX_JOBS, f"a whole number from 1 to {MAX_JOBS}")
+    add("-j", "--jobs", type=jobs, default=1, metavar="N", help="files to transfer at a time")
     add(
         "--timeout",
-        type=number(float, 0.001, "a number of seconds above 0"),
+        type=number(float, 0.001, MAX_TIMEOUT, f"seconds, above 0 and up to {MAX_TIMEOUT}"),
         default=60.0,
         metavar="SECONDS",
         help="give up on a connection that is silent or stalled for so long",
@@ -72,58 +86,55 @@ def _parser(program: str) -> Parser:
     return parser
 
 
-def _dry_run(options: Any, models: list[Model], precisions: frozenset[str] | None) -> int:
-    engine = make_engine(report=_ignore, cache_dir=options.cache_dir)
-    plans = make_plans(models, options.output_dir, precisions, engine.cache, options.force)
-    document = examine(plans, options.output_dir)
-    write_all(as_json(document) if options.progress_format == "json" else as_text(document))
-    return OK
-
-
-def _ignore(event: Event) -> None:
-    """A dry run reports nothing."""
-
-
-def _download(options: Any, models: list[Model], precisions: frozenset[str] | None) -> int:
-    if options.report and options.report.is_dir():
-        raise UsageError(f"--report: {options.report} is a folder")
-    reporter = _reporter(options.progress_format)
+def _download(options: Any, plans: Sequence[ModelPlan]) -> int:
+    if options.report:
+        _require_writable(options.report)
+    reporter = _reporter(options.progress_format, plans)
+    listener = Listener(reporter)
     engine = make_engine(
-        report=reporter,
+        report=listener,
         cache_dir=options.cache_dir,
         attempts=options.num_attempts,
         timeout=options.timeout,
         offline=options.offline,
         force=options.force,
+        progress_interval=options.progress_interval,
     )
     try:
-        summary = fetch(models, options.output_dir, precisions, options.jobs, engine)
+        with listener:
+            summary = run(plans, options.output_dir, options.jobs, engine)
     finally:
         reporter.close()
-    if options.report:
-        _write_report(options.report, summary)
+    told = not options.report or _write_report(options.report, summary)
     if summary.interrupted:
         raise Interrupted
-    return OK if summary.successful else FAILED
+    return OK if summary.successful and told else FAILED
 
 
-def _reporter(progress_format: str) -> Any:
+def _reporter(progress_format: str, plans: Sequence[ModelPlan]) -> Any:
     if progress_format == "json":
         return JsonReporter()
-    if _is_terminal(sys.stdout) and _is_terminal(sys.stderr) and "CI" not in os.environ:
+    if is_terminal(sys.stdout) and is_terminal(sys.stderr):
         from ..reporting.live import LiveReporter
 
         return LiveReporter()
-    return TextReporter()
+    return TextReporter(plans)
 
 
-def _is_terminal(stream: Any) -> bool:
-    return bool(stream.isatty()) and os.environ.get("TERM") != "dumb"
+def _require_writable(report: Path) -> None:
+    """Raise UsageError where the report cannot be written: sooner than at the end of the work."""
+    folder = next(f for f in (report.parent, *report.absolute().parents) if os.path.lexists(f))
+    # It is put in place by a rename, which would replace a device or a pipe.
+    if os.path.lexists(report) and not os.path.isfile(report):
+        raise UsageError(f"--report: {report} is not a regular file")
+    if not os.path.isdir(folder) or not os.access(folder, os.W_OK):
+        raise UsageError(f"--report: {report} cannot be written: {folder} is no folder to write to")
 
 
-def _write_report(path: Path, summary: Summary) -> None:
-    document = msgspec.json.format(msgspec.json.encode(summary), indent=4) + b"\n"
+def _write_report(path: Path, summary: Summary) -> bool:
     try:
-        write_whole(path, document)
+        write_whole(Path(os.path.realpath(path)), document(summary))
     except OSError as error:
         warn(f"the report was not written: {path}: {error.strerror}")
+        return False
+    return True

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import msgspec
 
+from ..cache import Cache
 from ..credentials import mask
-from ..disk import free_space, readable
+from ..disk import file_size, free_space, readable
 from ..errors import StorageError
+from ..partial import partial_size
 from ..plan import FilePlan, ModelPlan
 from ..transfer import adopt
 
@@ -34,71 +36,78 @@ class ModelRows(msgspec.Struct, frozen=True):
     files: list[Row]
 
 
-class Document(msgspec.Struct, frozen=True):
-    """The whole dry run. `missing` bytes would be fetched, `free` are free in `output_dir`."""
+class DryRun(msgspec.Struct, frozen=True):
+    """The whole dry run: `missing` bytes would come, `cached` of them from the cache."""
 
     schema_version: int
     output_dir: str
     files: int
     size: int
     missing: int
+    cached: int
     unknown_sizes: int
     free: int
     models: list[ModelRows]
 
 
-def examine(plans: Sequence[ModelPlan], output_dir: Path) -> Document:
-    """Look at the files as closely as a run would."""
+def examine(plans: Sequence[ModelPlan], output_dir: Path, cache: Cache | None) -> DryRun:
+    """Look at the files as closely as a run would, but write nothing and ask nobody."""
     models = [
-        ModelRows(plan.model.id, plan.model.source, [_row(file) for file in plan.files])
+        ModelRows(plan.model.id, plan.model.source, [_row(file, cache) for file in plan.files])
         for plan in plans
     ]
     rows = [row for model in models for row in model.files]
-    return Document(
+    return DryRun(
         schema_version=1,
         output_dir=str(output_dir),
         files=len(rows),
         size=sum(row.size or 0 for row in rows),
         missing=sum(row.missing or 0 for row in rows),
+        cached=sum(row.missing or 0 for row in rows if row.state == "cached"),
         unknown_sizes=sum(row.missing is None for row in rows),
         free=free_space(output_dir),
         models=models,
     )
 
 
-def _row(file: FilePlan) -> Row:
+def _row(file: FilePlan, cache: Cache | None) -> Row:
     wanted = file.job.file
-    state, missing = _state(file)
-    checksum = str(wanted.checksum) if wanted.checksum else None
+    state, missing = _state(file, cache)
     sources = [mask(origin.url) for origin in file.job.origins]
+    if state == "cached" and cache and wanted.checksum:
+        sources = [str(cache.path(wanted.checksum))]
+    checksum = str(wanted.checksum) if wanted.checksum else None
     return Row(wanted.name, file.path, state, wanted.size, missing, checksum, sources)
 
 
-def _state(file: FilePlan) -> tuple[str, int | None]:
-    if file.state != "present":
+def _state(file: FilePlan, cache: Cache | None) -> tuple[str, int | None]:
+    wanted, destination = file.job.file, file.job.destination
+    if file.state == "absent" and file_size(destination) not in (None, wanted.size):
+        return "different", file.missing
+    if file.state != "present" or _is_right(file):
         return file.state, file.missing
+    if cache and wanted.checksum and cache.holds(wanted.checksum):
+        return "cached", wanted.size
+    return "different", None if wanted.size is None else max(0, wanted.size - partial_size(destination))
+
+
+def _is_right(file: FilePlan) -> bool:
     try:
-        if adopt(file.job):
-            return "present", 0
-    except StorageError:
-        pass
-    return "different", file.job.file.size
+        return adopt(file.job) is not None
+    except StorageError:  # it cannot be read
+        return False
 
 
-def as_json(document: Document) -> bytes:
-    """The document for programs."""
-    return msgspec.json.format(msgspec.json.encode(document), indent=4) + b"\n"
-
-
-def as_text(document: Document) -> bytes:
-    """The document as a listing for people."""
+def as_text(found: DryRun) -> str:
+    """The dry run as a listing for people."""
     lines = []
-    for model in document.models:
+    for model in found.models:
         lines += [model.model, *map(_line, model.files)]
-    more = f" and {document.unknown_sizes} files of unknown size" if document.unknown_sizes else ""
-    missing = f"{document.missing} bytes ({readable(document.missing)})"
-    lines.append(f"{missing}{more} would be fetched.")
-    return "".join(f"{line}\n" for line in lines).encode("utf-8", "replace")
+    fetched = found.missing - found.cached
+    cached = f", {found.cached} bytes copied from the cache" if found.cached else ""
+    more = f"; the sizes of {found.unknown_sizes} files are unknown" if found.unknown_sizes else ""
+    lines.append(f"{fetched} bytes ({readable(fetched)}) would be fetched{cached}{more}.")
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _line(row: Row) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from ..info import describe
+from ..description import describe
 from ..reporting.stream import warn, write_all
 from .options import Parser, add_selection, selected
 

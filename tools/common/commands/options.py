@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,10 +11,12 @@ from typing import Any, NoReturn
 from ..catalog import BUILTIN, active_sources, load_catalog
 from ..errors import UsageError
 from ..model import Model
+from ..reporting.stream import write_text
 from ..selection import Filters, parse_list, select, split_patterns
 from ..version import VERSION
 
 ENVIRONMENT_PREFIX = "MODELZOO_"
+MAX_LIST = 16 << 20  # bytes; more than that is no list of patterns
 
 
 class Parser(argparse.ArgumentParser):
@@ -24,29 +25,36 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, prog: str, description: str) -> None:
         super().__init__(prog=prog, description=description, allow_abbrev=False)
         self.add_argument("--version", action="version", version=f"modelzoo {VERSION}")
-        self._from_environment: list[argparse.Action] = []
+        self._values: list[tuple[argparse.Action, Any]] = []
 
     def error(self, message: str) -> NoReturn:
         """A usage error: one line that names the way to help."""
         raise UsageError(f"{message} (see {self.prog} --help)")
 
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Help and version: a closed standard output is met as it is by everything else."""
+        write_text(message)
+
     def add_value(self, *flags: str, help: str, **keywords: Any) -> None:  # noqa: A002
         """An option with a value; `MODELZOO_<OPTION>` in the environment is its default."""
         action = self.add_argument(*flags, help=help, **keywords)
         action.help = f"{help} [env: {_variable(action)}]"
-        self._from_environment.append(action)
+        self._values.append((action, action.default))
+        action.default = argparse.SUPPRESS  # so that it shows what was given
 
     def parse(self, arguments: list[str], environ: Mapping[str, str] = os.environ) -> Any:
         """The options, those that were not given taken from the environment; raises UsageError."""
-        for action in self._from_environment:
-            if text := environ.get(_variable(action)):
-                action.default = self._convert(action, text)
-        return self.parse_args(arguments)
+        options = self.parse_args(arguments)
+        for action, default in self._values:
+            if not hasattr(options, action.dest):
+                text = environ.get(_variable(action))
+                setattr(options, action.dest, self._convert(action, text) if text else default)
+        return options
 
     def _convert(self, action: argparse.Action, text: str) -> Any:
+        if isinstance(action, argparse._AppendAction):
+            return [line.strip() for line in text.splitlines() if line.strip()]
         try:
-            if isinstance(action, argparse._AppendAction):
-                return [line.strip() for line in text.splitlines() if line.strip()]
             value = action.type(text) if callable(action.type) else text
         except (ValueError, argparse.ArgumentTypeError) as error:
             self.error(f"{_variable(action)}: {error}")
@@ -60,22 +68,19 @@ def _variable(action: argparse.Action) -> str:
     return ENVIRONMENT_PREFIX + action.dest.upper()
 
 
-def number(kind: type, minimum: float, what: str) -> Callable[[str], Any]:
-    """A type for options: a finite number of at least `minimum`."""
+def number(kind: type, minimum: float, maximum: float, what: str) -> Callable[[str], Any]:
+    """A type for options: a number in this range; `what` says so in words."""
 
     def convert(text: str) -> Any:
         try:
             value = kind(text)
         except ValueError:
-            value = math.nan
-        if not (math.isfinite(value) and value >= minimum):
-            raise argparse.ArgumentTypeError(f"expected {what}, got {text!r}")
+            value = None
+        if value is None or not minimum <= value <= maximum:
+            raise argparse.ArgumentTypeError(f"expected {what}, got {text[:40]!r}")
         return value
 
     return convert
-
-
-positive = number(int, 1, "a whole number of at least 1")
 
 
 def add_selection(parser: Parser) -> None:
@@ -130,12 +135,20 @@ def _patterns(options: Any) -> tuple[str, ...] | None:
     if options.list is None:
         return None
     try:
-        return parse_list(options.list.read_text(encoding="utf-8-sig"))
+        return parse_list(_read_list(options.list))
     except (OSError, UnicodeDecodeError) as error:
         problem = getattr(error, "strerror", None) or "is not UTF-8 text"
         raise UsageError(f"--list: {options.list}: {problem}") from None
     except UsageError as error:
         raise UsageError(f"--list: {options.list}: {error}") from None
+
+
+def _read_list(path: Path) -> str:
+    with path.open("rb") as file:
+        data = file.read(MAX_LIST + 1)
+    if len(data) > MAX_LIST:
+        raise UsageError(f"is larger than {MAX_LIST} bytes")
+    return data.decode("utf-8-sig")
 
 
 def _split(values: list[str]) -> tuple[str, ...]:

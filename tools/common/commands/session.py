@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..errors import Interrupted, ModelZooError, UsageError
-from ..reporting.stream import OutputClosed, warn
+from ..reporting.stream import OutputClosed, require_output, silence, warn
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -20,11 +19,13 @@ def run(main: Main, arguments: Sequence[str], program: str) -> int:
     """Run a tool's `main`; whatever a user can cause becomes one line and an exit status."""
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        status = main(list(arguments), program)
-        sys.stdout.flush()
-        return status
-    except (OutputClosed, BrokenPipeError):
-        _silence()
+        require_output()
+        return main(list(arguments), program)
+    except OutputClosed as error:
+        if sys.stdout is not None:
+            silence(sys.stdout)
+        if problem := str(error):
+            warn(f"{program}: {problem}")
         return FAILED
     except UsageError as error:
         warn(f"{program}: error: {error}")
@@ -40,8 +41,3 @@ def run(main: Main, arguments: Sequence[str], program: str) -> int:
 def _interrupt(number: int, frame: Any) -> None:
     """SIGTERM is what CI systems and schedulers send: end as after Ctrl-C."""
     raise KeyboardInterrupt
-
-
-def _silence() -> None:
-    """Keep the interpreter from complaining about the closed pipe when it flushes at the end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -27,6 +27,7 @@ from ..events import (
     RunBegin,
     RunEnd,
 )
+from .stream import printable
 
 _Key = tuple[str, str]
 
@@ -77,7 +78,7 @@ class LiveReporter:
 
     def _advance(self, key: _Key, size: int) -> None:
         if key not in self._bars:
-            name = escape(f"{key[0]}/{key[1]}"[-48:])
+            name = escape(printable(f"{key[0]}/{key[1]}")[-48:])
             self._bars[key] = self._display.add_task(name, total=self._sizes.get(key))
         self._display.update(self._bars[key], completed=size)
         self._here[key] = size
@@ -99,7 +100,7 @@ class LiveReporter:
             self._say("red", "failed", f"{event.model}/{event.model_file}: {event.message}")
 
     def _say(self, style: str, word: str, text: str) -> None:
-        self._console.print(f"[{style}]{word}[/{style}] {escape(text)}", highlight=False)
+        self._console.print(f"[{style}]{word}[/{style}] {escape(printable(text))}", highlight=False)
 
     def _end(self, event: RunEnd) -> None:
         self.close()
@@ -111,9 +112,14 @@ class LiveReporter:
         sizes = ", ".join(f"{readable(size)} {where}" for size, where in counts if size)
         word, style = ("done", "green") if event.successful else ("failed", "red")
         failed = f", {event.models_failed} failed" if event.models_failed else ""
-        text = f"{event.models} models, {event.files} files{failed}: {sizes or 'nothing'}"
+        what = f"{_count(event.models, 'model')}, {_count(event.files, 'file')}"
+        text = f"{what}{failed}: {sizes or 'nothing'}"
         self._say(style, word, f"{text}, {event.seconds:.1f} s")
 
     def close(self) -> None:
         """Take the bars off the screen."""
         self._display.stop()
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
+
 from ..events import (
     Event,
     ModelDownloadBegin,
@@ -15,7 +18,8 @@ from ..events import (
     Notice,
     RunEnd,
 )
-from .stream import warn, write_all
+from ..plan import ModelPlan
+from .stream import warn, write_text
 
 _HEADINGS = {
     "network": "========== Downloading {}",
@@ -25,12 +29,20 @@ _HEADINGS = {
 
 
 class TextReporter:
-    """Prints the lines of one model at once; those of models that run beside it wait their turn."""
+    """Prints the lines of one model at once, in the order of the plans.
 
-    def __init__(self) -> None:
-        self._lines: dict[str, list[str]] = {}
+    Models run beside each other; the lines of those whose turn it is not yet wait.
+    """
+
+    def __init__(self, plans: Sequence[ModelPlan]) -> None:
+        self._order = [plan.model.id for plan in plans]
+        self._postprocessed = {
+            plan.model.id for plan in plans if plan.model.postprocessing and not plan.finished
+        }
+        self._turn = 0
+        self._lines: defaultdict[str, list[str]] = defaultdict(list)
         self._ended: set[str] = set()
-        self._failed: list[str] = []
+        self._failed: set[str] = set()
         self._paths: dict[tuple[str, str], str] = {}
 
     def __call__(self, event: Event) -> None:
@@ -46,20 +58,20 @@ class TextReporter:
             case ModelFileDownloadProgress():
                 self._head(event.model, event.model_file, _HEADINGS[event.origin])
             case ModelFileRetry():
-                warn(
-                    f"{event.model}: {event.model_file}: {event.message}; "
-                    f"trying again in {event.wait:.0f} s"
-                )
+                again = f"trying again in {event.wait:.0f} s"
+                warn(f"{event.model}: {event.model_file}: {event.message}; {again}")
             case ModelFileDownloadEnd():
                 self._end_file(event)
             case ModelDownloadEnd():
-                self._end_model(event.model, event.successful)
+                self._line(event.model, "")
+                if not event.successful or event.model not in self._postprocessed:
+                    self._end_model(event.model, event.successful)
             case ModelPostprocessingBegin():
                 self._line(event.model, f"========== Postprocessing {event.model}", "")
             case ModelPostprocessingEnd():
                 if not event.successful:
                     warn(f"{event.model}: {event.message}")
-                    self._failed.append(event.model)
+                self._end_model(event.model, event.successful)
             case RunEnd():
                 self._finish()
 
@@ -76,30 +88,30 @@ class TextReporter:
             warn(f"{event.model}: {event.model_file}: {event.message}")
 
     def _line(self, model: str, *lines: str) -> None:
-        self._lines.setdefault(model, []).extend(lines)
+        self._lines[model].extend(lines)
         self._settle()
-
-    def _settle(self) -> None:
-        """Print the first model that has not ended, and all before it."""
-        for model in list(self._lines):
-            if lines := self._lines[model]:
-                self._lines[model] = []
-                write_all("".join(f"{line}\n" for line in lines).encode("utf-8", "replace"))
-            if model not in self._ended:
-                break
-            del self._lines[model]
 
     def _end_model(self, model: str, successful: bool) -> None:
         self._ended.add(model)
         if not successful:
-            self._failed.append(model)
-        self._line(model, "")
+            self._failed.add(model)
+        self._settle()
+
+    def _settle(self) -> None:
+        """Print what the model whose turn it is has said, and go on to the next when it has ended."""
+        while self._turn < len(self._order):
+            model = self._order[self._turn]
+            if lines := self._lines.pop(model, None):
+                write_text("".join(f"{line}\n" for line in lines))
+            if model not in self._ended:
+                break
+            self._turn += 1
 
     def _finish(self) -> None:
-        self._ended.update(self._lines)
+        self._ended.update(self._order)
         self._settle()
-        if self._failed:
-            write_all("".join(f"{line}\n" for line in ["FAILED:", *self._failed]).encode())
+        if failed := [model for model in self._order if model in self._failed]:
+            write_text("".join(f"{line}\n" for line in ["FAILED:", *failed]))
 
     def close(self) -> None:
         """Nothing is left to be said."""

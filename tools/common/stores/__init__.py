@@ -10,7 +10,6 @@ import importlib
 import pkgutil
 from collections.abc import Iterator
 from functools import cache
-from types import TracebackType
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -50,12 +49,7 @@ class Opened(Protocol):
 
     def __enter__(self) -> Opened: ...
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
+    def __exit__(self, *_: object) -> None: ...
 
 
 class Store(Protocol):
@@ -88,7 +82,10 @@ class Stores:
 
     def store(self, url: str) -> Store:
         """The store for this URL; TransferError when there is none, or it may not be asked."""
-        scheme = urlsplit(url).scheme
+        try:
+            scheme = urlsplit(url).scheme
+        except ValueError:
+            raise TransferError(Reason.INVALID_CATALOG, "is not a usable URL", url=mask(url)) from None
         module = _modules().get(scheme)
         if module is None:
             known = ", ".join(sorted(_modules()))

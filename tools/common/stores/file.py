@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from ..checksum import CHUNK
+from ..credentials import mask
 from ..errors import Reason, TransferError
 from . import Settings
 
 SCHEMES = ("file",)
+
+_REASONS = {
+    errno.EACCES: Reason.ACCESS_DENIED,
+    errno.EPERM: Reason.ACCESS_DENIED,
+    errno.ENAMETOOLONG: Reason.NOT_FOUND,
+    errno.ENOENT: Reason.NOT_FOUND,  # removed since it was looked at
+}
 
 
 def create(settings: Settings) -> FileStore:
@@ -30,9 +37,18 @@ class FileStore:
         """See Store.open."""
         parts = urlsplit(url)
         if parts.netloc not in ("", "localhost"):
-            problem = f"names the host {parts.netloc}: a file URL is file:///path"
-            raise TransferError(Reason.INVALID_CATALOG, problem, url=url)
-        return OpenedFile(Path(url2pathname(parts.path)), offset, validator)
+            problem = "names a host: a file URL is file:///path"
+            raise TransferError(Reason.INVALID_CATALOG, problem, url=mask(url))
+        return OpenedFile(_path(parts.path), offset, validator)
+
+
+def _path(part: str) -> Path:
+    """The path that Path.as_uri has made a URL of."""
+    if os.name == "nt":
+        from urllib.request import url2pathname  # knows drives, and imports half of the network
+
+        return Path(url2pathname(part))
+    return Path(os.fsdecode(unquote_to_bytes(part)))  # names need not be UTF-8
 
 
 class OpenedFile:
@@ -43,13 +59,13 @@ class OpenedFile:
 
     def __init__(self, path: Path, offset: int, validator: str | None) -> None:
         self._path = path
-        if not path.is_file():  # opening a pipe or a device could block for ever
-            what = "is not a regular file" if path.exists() else "no such file"
-            raise TransferError(Reason.NOT_FOUND, what, url=str(path))
         try:
+            if not path.is_file():  # opening a pipe or a device could block for ever
+                what = "is not a regular file" if path.exists() else "no such file"
+                raise TransferError(Reason.NOT_FOUND, what, url=str(path))
             self._file = path.open("rb", buffering=0)
         except OSError as error:
-            reason = Reason.ACCESS_DENIED if isinstance(error, PermissionError) else Reason.DISK_ERROR
+            reason = _REASONS.get(error.errno or 0, Reason.DISK_ERROR)
             raise TransferError(reason, error.strerror or str(error), url=str(path)) from None
         stat = os.fstat(self._file.fileno())
         self.size = stat.st_size
@@ -71,10 +87,5 @@ class OpenedFile:
     def __enter__(self) -> OpenedFile:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._file.close()

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
+import time
 from html.parser import HTMLParser
 from urllib.parse import urlencode, urljoin, urlsplit
 
+from ..credentials import mask
 from ..errors import Reason, TransferError
 from . import Settings
-from .http import HttpStore, OpenedUrl
+from .http import HttpStore, OpenedUrl, in_words
 
 SCHEMES = ("gdrive",)
 BASE = "https://drive.usercontent.google.com"
-MAX_PAGE = 1 << 20  # bytes of a page that are looked at
+MAX_PAGE = 1 << 16  # bytes of a page that are looked at: titles and forms come early
 
 
 def create(settings: Settings) -> GoogleDriveStore:
     """The store; MODELZOO_GOOGLE_DRIVE_URL replaces the base URL (a mirror, or a test)."""
-    return GoogleDriveStore(HttpStore(settings), os.environ.get("MODELZOO_GOOGLE_DRIVE_URL", BASE))
+    base = os.environ.get("MODELZOO_GOOGLE_DRIVE_URL") or BASE
+    return GoogleDriveStore(HttpStore(settings), base.rstrip("/"), settings.timeout)
 
 
 class GoogleDriveStore:
@@ -25,27 +30,51 @@ class GoogleDriveStore:
 
     remote = True
 
-    def __init__(self, http: HttpStore, base: str) -> None:
-        self._http, self._base = http, base
+    def __init__(self, http: HttpStore, base: str, timeout: float) -> None:
+        self._http, self._base, self._timeout = http, base, timeout
 
     def open(self, url: str, offset: int = 0, validator: str | None = None) -> OpenedUrl:
         """See Store.open."""
         file_id = urlsplit(url).netloc
+        if not re.fullmatch(r"[\w-]+", file_id, re.ASCII):
+            problem = "names no file: gdrive:// is followed by the file's id"
+            raise TransferError(Reason.INVALID_CATALOG, problem, url=mask(url))
         query = urlencode({"id": file_id, "export": "download", "confirm": "t"})
-        opened = self._http.open(f"{self._base}/download?{query}", offset, validator)
+        asked = f"{self._base}/download"
+        opened = self._http.open(f"{asked}?{query}", offset, validator)
         if not _is_page(opened):
             return opened
-        page = _read_page(opened)
-        if page.action is None:
-            raise _refusal(page, url)
-        # The form leads back to Google; a page that points elsewhere is not followed.
-        target = urljoin(self._base, page.action)
-        if urlsplit(target).netloc != urlsplit(self._base).netloc:
+        page = self._read_page(opened)
+        target = self._form_target(page, asked)
+        if target is None:
             raise _refusal(page, url)
         opened = self._http.open(f"{target}?{urlencode(page.fields)}", offset, validator)
         if _is_page(opened):
-            raise _refusal(_read_page(opened), url)
+            raise _refusal(self._read_page(opened), url)
         return opened
+
+    def _form_target(self, page: _Page, asked: str) -> str | None:
+        """Where the download form leads; only back to Google, whoever wrote the page."""
+        try:
+            target = urlsplit(urljoin(asked, page.action)) if page.action is not None else None
+        except ValueError:
+            return None
+        if target is None or target[:2] != urlsplit(asked)[:2]:
+            return None
+        return target._replace(query="", fragment="").geturl()
+
+    def _read_page(self, opened: OpenedUrl) -> _Page:
+        """The page, or as much of it as comes in a reasonable time."""
+        body, deadline = bytearray(), time.monotonic() + self._timeout
+        with opened:
+            for chunk in opened:
+                body += chunk
+                if len(body) >= MAX_PAGE or time.monotonic() > deadline:
+                    break
+        page = _Page()
+        with contextlib.suppress(AssertionError):  # html.parser's answer to some kinds of nonsense
+            page.feed(body[:MAX_PAGE].decode("utf-8", "replace"))
+        return page
 
 
 def _is_page(opened: OpenedUrl) -> bool:
@@ -60,42 +89,38 @@ class _Page(HTMLParser):
         self.title = self.text = ""
         self.action: str | None = None
         self.fields: dict[str, str] = {}
-        self._inside = ""
+        self._inside, self._in_form = "", False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Note the download form and its hidden fields."""
         values = dict(attrs)
         self._inside = tag
-        if tag == "form" and values.get("id") == "download-form":
-            self.action = values.get("action")
-        elif tag == "input" and self.action is not None and values.get("name"):
+        if tag == "form":
+            self._in_form = values.get("id") == "download-form" and self.action is None
+            if self._in_form:
+                self.action = values.get("action") or ""
+        elif tag == "input" and self._in_form and values.get("name"):
             self.fields[str(values["name"])] = values.get("value") or ""
 
+    def handle_endtag(self, tag: str) -> None:
+        """Note where the form ends."""
+        self._in_form = self._in_form and tag != "form"
+
     def handle_data(self, data: str) -> None:
-        """Collect text."""
+        """Collect text that people see."""
         if self._inside == "title":
             self.title += data
-        self.text += data
-
-
-def _read_page(opened: OpenedUrl) -> _Page:
-    page, size = _Page(), 0
-    with opened:
-        for chunk in opened:
-            page.feed(chunk.decode("utf-8", "replace"))
-            size += len(chunk)
-            if size > MAX_PAGE:
-                break
-    return page
+        if self._inside not in ("script", "style"):
+            self.text += data
 
 
 def _refusal(page: _Page, url: str) -> TransferError:
-    words = f"{page.title} {page.text}".lower()
+    words = f"{page.title} {page.text}".lower().replace("-", " ")
     if "quota" in words or "too many users" in words:
         problem = "Google's download quota for this file is used up; try again in a day"
         return TransferError(Reason.QUOTA_EXCEEDED, problem, url=url)
     if "sign in" in words or "access" in words:
         problem = "Google asks to sign in: the file is not shared with everyone"
         return TransferError(Reason.ACCESS_DENIED, problem, url=url)
-    title = " ".join(page.title.split())[:80] or "no title"
+    title = in_words(page.title)[:80] or "no title"
     return TransferError(Reason.WRONG_CONTENT, f'a web page ("{title}") came, not the file', url=url)

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-import email.utils
+import contextlib
 import re
+import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from functools import lru_cache
-from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from http import HTTPStatus
+from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
 from ..checksum import CHUNK
-from ..credentials import Credential, credential_for, mask, without_userinfo
+from ..content import extent, retry_after, validator_of
+from ..credentials import (
+    CA_VARIABLES,
+    Credential,
+    Route,
+    credential_after_redirect,
+    credential_for,
+    host_of,
+    mask,
+    no_credential,
+    route_to,
+    without_userinfo,
+)
 from ..errors import Reason, TransferError
 from ..version import USER_AGENT
 from . import Settings
@@ -22,11 +34,11 @@ if TYPE_CHECKING:
     import requests
 
 SCHEMES = ("http", "https")
+HEADERS = {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity"}
 MAX_REDIRECTS = 20
-MAX_RETRY_AFTER = 300.0  # seconds
+SHORT = 1 << 14  # bytes of an unwanted body up to which it is read, to go on using its connection
 
 _STATUS = {
-    400: Reason.SERVER_ERROR,
     401: Reason.ACCESS_DENIED,
     403: Reason.ACCESS_DENIED,
     404: Reason.NOT_FOUND,
@@ -38,7 +50,10 @@ _STATUS = {
     503: Reason.RATE_LIMITED,
     504: Reason.TIMEOUT,
 }
+"""What a status means; SERVER_ERROR where it is not here."""
 _TRANSIENT = frozenset({408, 423, 425, 429})  # and every 5xx
+_ADVICE = f"{CA_VARIABLES[0]} can name a file of certificates to trust"
+_PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
 
 def create(settings: Settings) -> HttpStore:
@@ -54,52 +69,66 @@ class HttpStore:
     def __init__(self, settings: Settings) -> None:
         self._timeout = settings.timeout
         self._local = threading.local()
+        self._routes: dict[str, Route] = {}
 
     def open(self, url: str, offset: int = 0, validator: str | None = None) -> OpenedUrl:
         """See Store.open. A partial answer that does not continue what is here means starting over."""
-        headers = {}
-        if offset:
-            headers["Range"] = f"bytes={offset}-"
-            if validator:
-                headers["If-Range"] = validator
-        response, credential = self._get(url, headers)
+        response, credential = self._ask(url, offset, validator)
         if offset and not _continues(response, offset, validator):
-            response.close()
-            response, credential = self._get(url, {})
+            _dismiss(response)
+            offset, validator = 0, None
+            response, credential = self._ask(url)
         if response.status_code not in (200, 206):
-            with response:
-                raise _status_error(response, url, credential)
-        return OpenedUrl(response, url)
+            _dismiss(response)
+            raise _status_error(response, url, credential)
+        if not _continues(response, offset, validator):
+            _dismiss(response)
+            problem = "the server sent a part of the file that was not asked for"
+            raise TransferError(Reason.SERVER_ERROR, problem, url=mask(url))
+        return OpenedUrl(response, url, validator)
 
-    def _get(self, url: str, headers: dict[str, str]) -> tuple[requests.Response, Credential | None]:
+    def _ask(
+        self, url: str, offset: int = 0, validator: str | None = None
+    ) -> tuple[requests.Response, Credential | None]:
         """The response at the end of all redirects, and the credential it was sent."""
-        for _ in range(MAX_REDIRECTS):
-            credential = credential_for(url)
+        headers = {"Range": f"bytes={offset}-"} if offset else {}
+        if offset and validator:
+            headers["If-Range"] = validator
+        credential = credential_for(url)
+        for _ in range(MAX_REDIRECTS + 1):
             own = dict([credential.header]) if credential else {}
             response = self._request(url, headers | own)
             location = response.headers.get("Location")
             if response.status_code not in (301, 302, 303, 307, 308) or not location:
                 return response, credential
-            response.close()
-            url = urljoin(url, location)
-            if urlsplit(url).scheme not in SCHEMES:
-                problem = f"redirects to {mask(url)}, which is not HTTP"
-                raise TransferError(Reason.WRONG_CONTENT, problem, url=mask(url))
+            _dismiss(response)
+            target = _redirect_target(url, location)
+            credential = credential_after_redirect(credential, url, target)
+            url = target
         raise TransferError(Reason.SERVER_ERROR, f"more than {MAX_REDIRECTS} redirects", url=mask(url))
 
     def _request(self, url: str, headers: dict[str, str]) -> requests.Response:
-        plain = without_userinfo(url)
-        proxies, verify = _surroundings(plain)
         with translated_errors(url):
+            host_of(url)
+            plain = without_userinfo(url)
+            route = self._route(plain)
             return self._session.get(
                 plain,
                 headers=headers,
                 stream=True,
                 allow_redirects=False,
                 timeout=self._timeout,
-                proxies=dict(proxies),
-                verify=verify,
+                proxies=dict(route.proxies),
+                verify=route.verify,
             )
+
+    def _route(self, url: str) -> Route:
+        """What the environment says about the URL's host, looked up once for every host."""
+        parts = urlsplit(url)
+        host = f"{parts.scheme}://{parts.netloc}"
+        if host not in self._routes:
+            self._routes[host] = route_to(host)
+        return self._routes[host]
 
     @property
     def _session(self) -> requests.Session:
@@ -108,54 +137,47 @@ class HttpStore:
             import requests
 
             session = self._local.session = requests.Session()
-            session.trust_env = False  # asked for once per host instead: see _surroundings
-            session.headers = requests.structures.CaseInsensitiveDict(
-                {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity"}
-            )
+            session.trust_env = False  # asked for once per host instead: see _route
+            # It would read the body of a redirect whole, however long, to prepare what we do ourselves.
+            session.get_redirect_target = lambda resp: None  # type: ignore[method-assign]
+            session.headers.clear()
+            session.headers.update(HEADERS)
         return session
 
 
-def _surroundings(url: str) -> tuple[Mapping[str, str], str | bool | None]:
-    """The proxies and the CA bundle that the environment names for the URL's host."""
-    parts = urlsplit(url)
-    return _environment(f"{parts.scheme}://{parts.netloc}")
+def _redirect_target(url: str, location: str) -> str:
+    """Where a redirect leads; TransferError when that is no place for HTTP."""
+    with contextlib.suppress(UnicodeError):  # http.client reads headers as Latin-1, people write UTF-8
+        location = location.encode("latin-1").decode("utf-8")
+    try:
+        target = urljoin(url, location)
+        usable = host_of(target).scheme in SCHEMES
+    except ValueError:
+        target, usable = location, False
+    if not usable:
+        problem = f"redirects to {mask(target)}, where HTTP cannot go"
+        raise TransferError(Reason.WRONG_CONTENT, problem, url=mask(url))
+    return target
 
 
-@lru_cache(maxsize=1024)
-def _environment(url: str) -> tuple[Mapping[str, str], str | bool | None]:
-    import requests
-
-    session = requests.Session()
-    found = session.merge_environment_settings(url, {}, True, None, None)
-    return found["proxies"], found["verify"]
+def _dismiss(response: requests.Response) -> None:
+    """Drop a body that nobody wants; a short one is read, so that its connection can be used again."""
+    left = response.raw.length_remaining
+    if left is not None and left <= SHORT:
+        with contextlib.suppress(Exception):
+            response.raw.read1(SHORT, decode_content=False)
+    response.close()
 
 
 def _continues(response: requests.Response, offset: int, validator: str | None) -> bool:
-    """Whether the answer to a Range request is usable: the rest of the same file, or all of it."""
-    if response.status_code == 416:
-        return False
+    """Whether the answer is the file from `offset` on, of the version asked for, or all of it."""
     if response.status_code != 206:
-        return True  # 200: everything; others: errors
-    found = _content_range(response)
-    now = _validator(response)
-    return found is not None and found[0] == offset and (not validator or not now or now == validator)
-
-
-def _content_range(response: requests.Response) -> tuple[int, int | None] | None:
-    """First byte and total size that a 206 claims (RFC 9110, 14.4)."""
-    value = response.headers.get("Content-Range", "")
-    match = re.fullmatch(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", value.strip())
-    if not match or int(match[2]) < int(match[1]):
-        return None
-    return int(match[1]), None if match[3] == "*" else int(match[3])
-
-
-def _validator(response: requests.Response) -> str | None:
-    """What If-Range accepts (RFC 9110, 13.1.5): a strong ETag, else a date."""
-    etag = response.headers.get("ETag", "")
-    if re.fullmatch(r'"[^"\r\n]*"', etag):
-        return str(etag)
-    return response.headers.get("Last-Modified") if not etag else None
+        return response.status_code != 416  # 200: everything; others: errors
+    found = extent(response.status_code, response.headers)
+    current = response.headers.get("ETag" if (validator or "").startswith('"') else "Last-Modified")
+    # A 206 need not repeat the date (RFC 9110, 15.3.7).
+    same = validator is None or current in (None, validator)
+    return found is not None and found[0] == offset and same
 
 
 class OpenedUrl:
@@ -163,129 +185,106 @@ class OpenedUrl:
 
     remote = True
 
-    def __init__(self, response: requests.Response, url: str) -> None:
+    def __init__(self, response: requests.Response, url: str, validator: str | None) -> None:
         self._response, self._url = response, url
-        self.offset, self.size = _extent(response)
-        self.validator = _validator(response)
+        self.offset, self.size = extent(response.status_code, response.headers) or (0, None)
+        continued = response.status_code == 206
+        self.validator = validator_of(response.headers) or (validator if continued else None)
         self.media_type = response.headers.get("Content-Type")
         disposition = response.headers.get("Content-Disposition", "")
         self.attachment = disposition.lower().startswith("attachment")
-        encoding = response.headers.get("Content-Encoding", "identity").lower()
-        self.encoding = None if encoding == "identity" else encoding
-        self._done = False
+        encoding = response.headers.get("Content-Encoding", "").strip().lower()
+        self.encoding = None if encoding in ("", "identity") else encoding
+        self._aborted = False
 
     def __iter__(self) -> Iterator[bytes]:
         raw = self._response.raw
         with translated_errors(self._url):
             # read1 hands over what has come; read would wait for a whole MiB from a slow server.
-            while chunk := raw.read1(CHUNK, decode_content=False):
+            while (chunk := raw.read1(CHUNK, decode_content=False)) and not self._aborted:
                 yield chunk
-        self._done = True
+        if self._aborted:  # what a cut connection still gives is no part of the file
+            raise TransferError(Reason.INTERRUPTED, "the transfer was stopped", url=mask(self._url))
 
     def abort(self) -> None:
         """See Opened.abort."""
-        self._response.raw.shutdown()
+        self._aborted = True
+        with contextlib.suppress(OSError, ValueError, RuntimeError):  # it has ended already
+            self._response.raw.shutdown()
 
     def __enter__(self) -> OpenedUrl:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._done:
-            self._response.raw.release_conn()
-        else:
-            self._response.close()  # the rest of the body is not wanted: drop the connection
-
-
-def _extent(response: requests.Response) -> tuple[int, int | None]:
-    """The offset of the body's first byte, and the size of the whole file."""
-    if response.status_code == 206:
-        return _content_range(response) or (0, None)
-    length = response.headers.get("Content-Length", "")
-    chunked = "chunked" in response.headers.get("Transfer-Encoding", "").lower()
-    return 0, int(length) if re.fullmatch(r"\d{1,18}", length) and not chunked else None
+    def __exit__(self, *_: object) -> None:
+        self._response.close()  # also the connection, unless the body has ended and left it to others
 
 
 def _status_error(
     response: requests.Response, url: str, credential: Credential | None
 ) -> TransferError:
     code = response.status_code
+    phrase = _PHRASES.get(code, "")  # not the server's own, which could say anything
     advice = ""
-    if code in (401, 403, 407):
-        sent = f"{credential.name} was sent and refused" if credential else "no credential was sent"
+    if code in (401, 403):
+        sent = f"{credential.name} was sent and refused" if credential else no_credential()
         advice = f"; {sent}"
-    transient = code in _TRANSIENT or code >= 500
     return TransferError(
         _STATUS.get(code, Reason.SERVER_ERROR),
-        f"the server answered {code} {response.reason or ''}".rstrip() + advice,
+        f"the server answered {code} {phrase}".rstrip() + advice,
         url=mask(url),
-        transient=transient,
+        transient=code in _TRANSIENT or code >= 500,
         busy=code in (429, 503),
-        retry_after=retry_after(response.headers.get("Retry-After"), time.time()),
-        credential=credential.name if credential and code in (401, 403) else None,
+        retry_after=retry_after(response.headers, time.time()),
+        credential=credential.key if credential and code in (401, 403) else None,
     )
 
 
-def retry_after(value: str | None, now: float) -> float | None:
-    """Seconds that a Retry-After header asks for, at most 300: a number or a date (RFC 9110 10.2.3)."""
-    if value is None:
-        return None
-    if re.fullmatch(r"\d{1,18}", value.strip()):
-        return min(float(value), MAX_RETRY_AFTER)
+@contextlib.contextmanager
+def translated_errors(url: str) -> Iterator[None]:
+    """Turn what the libraries of the network raise inside into TransferError about `url`."""
+    outside = sys.exc_info()[1]  # what is being handled already is no cause of what happens inside
     try:
-        date = email.utils.parsedate_to_datetime(value)
-    except (ValueError, TypeError, OverflowError):
-        return None
-    return min(max(date.timestamp() - now, 0.0), MAX_RETRY_AFTER)
+        yield
+    except TransferError:
+        raise
+    except Exception as error:
+        causes: list[BaseException] = [error]
+        while (inner := causes[-1].__cause__ or causes[-1].__context__) not in (None, outside):
+            causes.append(inner)
+        if translated := _translate(causes, mask(url)):
+            raise translated from None  # the texts of its causes hold the URL with its secrets
+        raise
 
 
-class translated_errors:
-    """Turns what requests and urllib3 raise inside into TransferError about `url`."""
+def _translate(causes: Sequence[BaseException], url: str) -> TransferError | None:
+    """What an error and its causes, the innermost last, mean: the first row that fits."""
+    import ssl
+    from http.client import IncompleteRead
 
-    def __init__(self, url: str) -> None:
-        self._url = mask(url)
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if error is not None and (translated := _translate(error, self._url)):
-            raise translated from error
-
-
-def _translate(error: BaseException, url: str) -> TransferError | None:
-    import requests
+    import requests.exceptions as rq
     import urllib3.exceptions as u3
 
-    table: list[tuple[type[BaseException], Reason, str, bool]] = [
-        (requests.exceptions.SSLError, Reason.CERTIFICATE, "TLS failed", False),
-        (u3.SSLError, Reason.CERTIFICATE, "TLS failed", False),
-        (requests.exceptions.ProxyError, Reason.NETWORK, "the proxy failed", True),
-        (requests.exceptions.Timeout, Reason.TIMEOUT, "the server did not answer in time", True),
-        (u3.TimeoutError, Reason.TIMEOUT, "the server stopped sending", True),
-        (u3.IncompleteRead, Reason.NETWORK, "the connection closed before the end", True),
-        (u3.ProtocolError, Reason.NETWORK, "the connection broke", True),
-        (requests.exceptions.InvalidURL, Reason.INVALID_CATALOG, "is not a usable URL", False),
-        (requests.exceptions.InvalidSchema, Reason.INVALID_CATALOG, "is not a usable URL", False),
-        (requests.exceptions.ConnectionError, Reason.NETWORK, "cannot connect", True),
-        (requests.exceptions.RequestException, Reason.NETWORK, "the request failed", True),
-        (u3.HTTPError, Reason.NETWORK, "the transfer failed", True),
-        (OSError, Reason.NETWORK, "the connection failed", True),
+    table: list[tuple[tuple[type[BaseException], ...], Reason, str, bool]] = [
+        ((ssl.SSLCertVerificationError,), Reason.CERTIFICATE, f"TLS failed, {_ADVICE}", False),
+        ((rq.ProxyError,), Reason.NETWORK, "the proxy failed", True),
+        ((rq.InvalidSchema,), Reason.NETWORK, "the proxy cannot be used", False),
+        ((u3.NewConnectionError,), Reason.NETWORK, "cannot connect", True),
+        ((TimeoutError, u3.TimeoutError), Reason.TIMEOUT, "the server did not answer in time", True),
+        ((IncompleteRead,), Reason.NETWORK, "the connection closed before the end", True),
+        ((rq.RequestException, u3.HTTPError, OSError), Reason.NETWORK, "the connection broke", True),
     ]
-    for kind, reason, text, transient in table:
-        if isinstance(error, kind):
-            problem = f"{text} ({_innermost(error)})"
-            return TransferError(reason, problem, url=url, transient=transient)
+    others = (rq.InvalidSchema, rq.InvalidHeader)
+    if isinstance(causes[0], ValueError) and not isinstance(causes[0], others):
+        # Its text would quote the URL.
+        return TransferError(Reason.INVALID_CATALOG, "is not a usable URL", url=url)
+    for kinds, reason, text, transient in table:
+        if any(isinstance(cause, kinds) for cause in causes):
+            detail = in_words(str(causes[-1])) or type(causes[-1]).__name__
+            return TransferError(reason, f"{text} ({detail})", url=url, transient=transient)
     return None
 
 
-def _innermost(error: BaseException) -> str:
-    """The last cause in words, without the object addresses that urllib3 puts before it."""
-    while (inner := error.__cause__ or error.__context__) is not None:
-        error = inner
-    text = re.sub(r"<[^>]*>:? ?", "", str(error)) or type(error).__name__
-    return " ".join(text.split())[:200]
+def in_words(text: str) -> str:
+    """What others say as it may be shown: one short line, without addresses of objects."""
+    text = re.sub(r"<[^>]*>:? ?", "", text)
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:200]

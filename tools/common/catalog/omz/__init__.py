@@ -6,7 +6,7 @@ The format is described in docs/catalog.md; trees of the releases 2021.4 to 2024
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -37,9 +37,17 @@ def load(
     the format's lists an error instead of a warning. Raises CatalogError.
     """
     root = path.resolve()  # so that origins and the catalog's root have one spelling
+
+    def unreadable(error: OSError) -> None:
+        problem = CatalogError(f"cannot be read: {error.strerror}", file=str(error.filename))
+        if strict or Path(error.filename) == root:
+            raise problem
+        warn(str(problem))  # a disk's lost+found, say
+
     declared: dict[str, Path] = {}
     models = []
-    for config in sorted(_configs(root, folders), key=lambda c: c.relative_to(root).parts):
+    found = _configs(root, folders, unreadable)
+    for config in sorted(found, key=lambda c: c.relative_to(root).parts):
         folder = config.parent
         if config.name == COMPOSITE_CONFIG:
             _check_composite(folder)
@@ -52,18 +60,15 @@ def load(
     return models
 
 
-def _configs(root: Path, folders: Sequence[str] = ()) -> Iterator[Path]:
+def _configs(
+    root: Path, folders: Sequence[str] = (), unreadable: Callable[[OSError], None] | None = None
+) -> Iterator[Path]:
     """The config files below `root`; hidden folders are passed over."""
     for top in [root / folder for folder in folders] or [root]:
-        for folder, names, files in os.walk(top, onerror=_unreadable):
+        for folder, names, files in os.walk(top, onerror=unreadable):
             names[:] = sorted(n for n in names if not n.startswith("."))
             for name in {COMPOSITE_CONFIG, MODEL_CONFIG}.intersection(files):
                 yield Path(folder, name)
-
-
-def _unreadable(error: OSError) -> None:
-    """A folder that cannot be looked into could hold what was asked for."""
-    raise CatalogError(f"cannot be read: {error.strerror}", file=str(error.filename)) from None
 
 
 def _check_composite(folder: Path) -> None:
@@ -78,7 +83,7 @@ def _check_composite(folder: Path) -> None:
     if odd := next((s for s in sorted(stages) if not s.startswith(f"{name}-")), None):
         problem = f'expected stage names to start with "{name}-", got "{odd}"'
         raise CatalogError(problem, file=shown, model=name)
-    document = read_yaml(folder / COMPOSITE_CONFIG, shown)
+    document = read_yaml(folder / COMPOSITE_CONFIG, shown, name)
     order = convert(document if document is not None else {}, _Composite, shown, name).stages_order
     if missing := [stage for stage in order if stage not in stages]:
         problem = f"no such stage: {', '.join(missing)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -29,6 +30,7 @@ from ...paths import clash, safe_path
 MODEL_CONFIG = "model.yml"
 COMPOSITE_CONFIG = "composite-model.yml"
 MODEL_NAME = re.compile(r"[0-9a-zA-Z._-]+")
+_MISSING = re.compile(r"Object missing required field `(.*)`")
 _DRIVE_ID = re.compile(r"[0-9a-zA-Z_-]+")
 ARCHIVE_FORMATS = ("zip", "tar", "gztar", "bztar", "xztar")
 
@@ -74,9 +76,11 @@ def convert(document: Any, kind: type[Any], file: str, model: str) -> Any:
     try:
         return msgspec.convert(document, kind)
     except msgspec.ValidationError as error:
-        problem, _, path = str(error).partition(" - at `$")
-        key = path.rstrip("`").lstrip(".")
-        raise CatalogError(problem, file=file, model=model, key=key) from None
+        problem, _, path = str(error).partition(" - at `")
+        path = path.removeprefix("key` in `").strip("$`")
+        if missing := _MISSING.fullmatch(problem):
+            problem, path = "is required", f"{path}.{missing[1]}"
+        raise CatalogError(problem, file=file, model=model, key=path.lstrip(".")) from None
 
 
 class ConfigReader:
@@ -85,6 +89,7 @@ class ConfigReader:
     def __init__(self, root: Path, folder: Path, source: str, warn: Warn, strict: bool) -> None:
         self.root, self.folder, self.source, self.strict = root, folder, source, strict
         self.file, self.name, self._warn = str(folder / MODEL_CONFIG), folder.name, warn
+        self._base, self._inside = f"{folder.as_uri()}/", f"{root.as_uri()}/"
 
     def read(self) -> Model:
         """The model of this folder."""
@@ -109,7 +114,7 @@ class ConfigReader:
             tags=tuple(config.tags),
             precisions=self._precisions(config, files),
             quantization_output_precisions=_INT8 if config.quantizable else (),
-            postprocessing=self._postprocessing(config, files),
+            postprocessing=self._postprocessing(config),
             model_optimizer_args=_optional_tuple(config.model_optimizer_args),
             conversion_to_onnx_args=_optional_tuple(config.conversion_to_onnx_args or None),
             input_info=tuple(msgspec.to_builtins(config.input_info)),
@@ -122,7 +127,7 @@ class ConfigReader:
         return CatalogError(problem, file=self.file, model=self.name, key=key)
 
     def _config(self) -> _Config:
-        document = read_yaml(self.folder / MODEL_CONFIG, self.file)
+        document = read_yaml(self.folder / MODEL_CONFIG, self.file, self.name)
         if not isinstance(document, dict):
             raise self.error("", "expected a mapping of keys")
         for key in ("name", "subdirectory"):
@@ -213,14 +218,14 @@ class ConfigReader:
 
     def _url(self, url: str, key: str) -> Origin:
         """An origin; one without a scheme is relative to the folder and stays in the catalog."""
-        origin = Origin(url, self.folder.as_uri() + "/")
+        origin = Origin(url, self._base)
         try:
             if urlsplit(url).scheme:
                 return origin
-            root, path = f"{self.root.as_uri()}/", origin.url.partition("?")[0].partition("#")[0]
-            if not path.startswith(root):
+            path = origin.url.partition("?")[0].partition("#")[0]
+            if not path.startswith(self._inside):
                 raise self.error(key, f'"{url}" leads out of the catalog')
-            safe_path(unquote(path.removeprefix(root)))
+            safe_path(unquote(path.removeprefix(self._inside)))
         except UnsafePathError as error:
             raise self.error(key, f'"{url}" leads to an unsafe path: {error.problem}') from None
         except ValueError as error:
@@ -238,21 +243,30 @@ class ConfigReader:
                     raise self.error("files", f"expected {precision}/{self.name}{suffix}")
         return tuple(precisions)
 
-    def _postprocessing(self, config: _Config, files: Sequence[ModelFile]) -> tuple[Step, ...]:
+    def _postprocessing(self, config: _Config) -> tuple[Step, ...]:
         for number, step in enumerate(config.postprocessing):
             key = f"postprocessing[{number}]"
             try:
                 safe_path(step.file)
-                if isinstance(step, RegexReplace):
-                    re.compile(step.pattern)
             except UnsafePathError as error:
                 raise self.error(f"{key}.file", error.problem) from None
-            except (re.error, OverflowError, RecursionError) as error:
-                raise self.error(f"{key}.pattern", f"is not a regular expression: {error}") from None
+            if isinstance(step, RegexReplace) and (problem := _bad_pattern(step.pattern)):
+                raise self.error(f"{key}.pattern", f"is not a regular expression: {problem}")
             if isinstance(step, UnpackArchive) and step.format not in ARCHIVE_FORMATS:
                 known = ", ".join(ARCHIVE_FORMATS)
                 raise self.error(f"{key}.format", f'expected one of {known}, got "{step.format}"')
         return tuple(config.postprocessing)
+
+
+def _bad_pattern(pattern: str) -> str:
+    """What is wrong with a regular expression, or nothing."""
+    try:
+        with warnings.catch_warnings():  # about what later versions of Python may take differently
+            warnings.simplefilter("ignore")
+            re.compile(pattern)
+    except (re.error, OverflowError, RecursionError) as error:
+        return str(error)
+    return ""
 
 
 _INT8 = ("FP16-INT8", "FP32-INT8")

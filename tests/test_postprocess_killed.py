@@ -1,0 +1,77 @@
+"""A run that is killed anywhere in its postprocessing can be repeated."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import modelzoo
+import pytest
+
+from tests.archives import NET, add_patched_model
+from tests.zoo import tree
+
+
+class Killed(BaseException):
+    """The process ends here; nothing is cleaned up."""
+
+
+def test_killed_anywhere_and_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stopped before each single rename and removal; the next run always gives the right result."""
+    _, expected = add_patched_model(tmp_path / "zoo")
+    left = 0
+
+    def stop_before(function: Callable[..., object]) -> Callable[..., object]:
+        def stopping(*arguments: object, **options: object) -> object:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                raise Killed
+            return function(*arguments, **options)
+
+        return stopping
+
+    for point in range(1, 1000):
+        out = tmp_path / f"out-{point}"
+        with monkeypatch.context() as patch:
+            for owner, name in ((Path, "replace"), (Path, "unlink"), (os, "replace")):
+                patch.setattr(owner, name, stop_before(getattr(owner, name)))
+            patch.setattr("shutil.rmtree", lambda *_, **__: None)
+            left = point
+            try:
+                modelzoo.download("m", out, sources=[tmp_path / "zoo"])
+            except Killed:
+                pass
+        if left > 0:
+            break
+        modelzoo.download("m", out, sources=[tmp_path / "zoo"])
+        assert tree(out / "m") == expected, point
+        assert [path.name for path in (out / ".modelzoo").iterdir()] == ["receipts"]
+    assert 12 < point < 999
+
+
+KILLED_CHILD = """
+import os, signal, sys, modelzoo
+from modelzoo import archives
+write = archives._write
+def stop(*arguments):
+    write(*arguments)
+    os.kill(os.getpid(), signal.SIGKILL)
+archives._write = stop
+modelzoo.download("m", sys.argv[2], sources=[sys.argv[1]])
+"""
+
+
+def test_really_killed(tmp_path: Path) -> None:
+    _, expected = add_patched_model(tmp_path / "zoo")
+    command = [sys.executable, "-c", KILLED_CHILD, str(tmp_path / "zoo"), str(tmp_path / "out")]
+    assert subprocess.run(command, timeout=60).returncode == -signal.SIGKILL
+    assert (tmp_path / "out" / ".modelzoo" / "staging" / "zoo-m" / "a.txt").exists()
+    assert (tmp_path / "out" / "m" / "net.xml").read_bytes() == NET
+    modelzoo.download("m", tmp_path / "out", sources=[tmp_path / "zoo"])
+    assert tree(tmp_path / "out" / "m") == expected
+    assert [path.name for path in (tmp_path / "out" / ".modelzoo").iterdir()] == ["receipts"]
