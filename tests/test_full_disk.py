@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import threading
@@ -42,8 +43,16 @@ def test_refused_before_the_first_byte(small_disk: Path, faulty: FaultyServer, t
     faulty.add("/m.bin", f.serve(data))
     entry = file_entry("m.bin", data, f"{faulty.url}/m.bin")
     add_model(tmp_path / "zoo", "m", model_config([entry]))
-    done = tool("downloader", "--all", "--source", tmp_path / "zoo", "-o", small_disk, check=1)
+    report = tmp_path / "report.json"
+    options = ["--all", "--source", tmp_path / "zoo", "-o", small_disk, "--report", report]
+    done = tool("downloader", *options, "--progress_format=json", check=1)
     assert "not enough space" in done.stderr
+    begin, end = (json.loads(line) for line in done.stdout.splitlines())
+    assert (begin["$type"], begin["size"]) == ("run_begin", len(data))
+    assert (end["$type"], end["successful"], end["reason"]) == ("run_end", False, "no_space")
+    document = json.loads(report.read_text())
+    assert document["reason"] == document["models"][0]["files"][0]["reason"] == "no_space"
+    assert document["message"] in done.stderr
     assert "9.0 MiB needed, 8.0 MiB free" in done.stderr
     assert faulty.requests == []
     assert list(small_disk.iterdir()) == []

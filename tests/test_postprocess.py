@@ -11,7 +11,7 @@ from modelzoo import archives
 from modelzoo.cancel import Cancel
 from modelzoo.errors import Interrupted, ModelZooError, PostprocessingError, Reason, StorageError
 from modelzoo.model import RegexReplace, Step, UnpackArchive
-from modelzoo.postprocess import Changes, postprocess
+from modelzoo.postprocess import Changes, postprocess, remove
 
 from tests.archives import make_archive
 from tests.zoo import tree
@@ -39,9 +39,11 @@ def staging(tmp_path: Path) -> Path:
 def run(folder: Path, staging: Path, *steps: Step) -> Changes:
     """Postprocess; the staging folder must be gone afterwards, however it ends."""
     try:
-        return postprocess(folder, steps, staging, Cancel())
+        changes = postprocess(folder, steps, staging, Cancel())
     finally:
         assert not staging.parent.exists()
+    remove(folder, changes)
+    return changes
 
 
 @pytest.mark.parametrize(

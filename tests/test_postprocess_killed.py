@@ -13,6 +13,7 @@ import modelzoo
 import pytest
 
 from tests.archives import NET, add_patched_model
+from tests.servers.faulty import FaultyServer, serve
 from tests.zoo import tree
 
 
@@ -20,9 +21,16 @@ class Killed(BaseException):
     """The process ends here; nothing is cleaned up."""
 
 
-def test_killed_anywhere_and_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stopped before each single rename and removal; the next run always gives the right result."""
-    _, expected = add_patched_model(tmp_path / "zoo")
+def test_killed_anywhere_and_repeated(
+    tmp_path: Path, faulty: FaultyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped before each single rename and removal; the next run always gives the right result.
+
+    What has got its name is not fetched again, not even an archive that is unpacked already.
+    """
+    files, expected = add_patched_model(tmp_path / "zoo", f"{faulty.url}/")
+    for name, data in files.items():
+        faulty.add(f"/{name}", serve(data))
     left = 0
 
     def stop_before(function: Callable[..., object]) -> Callable[..., object]:
@@ -48,9 +56,16 @@ def test_killed_anywhere_and_repeated(tmp_path: Path, monkeypatch: pytest.Monkey
                 pass
         if left > 0:
             break
+        fetched = {path.name for path in (out / "m").iterdir() if path.suffix != ".download"}
+        before = len(faulty.requests)
         modelzoo.download("m", out, sources=[tmp_path / "zoo"])
+        again = {request.path[1:] for request in faulty.requests[before:]}
+        assert again <= set(files) - fetched, point
+        if "a.txt" in fetched:
+            assert not again, point
         assert tree(out / "m") == expected, point
-        assert [path.name for path in (out / ".modelzoo").iterdir()] == ["receipts"]
+        left_over = [path.name for path in (out / ".modelzoo").rglob("*") if path.is_file()]
+        assert set(left_over) <= {"m.json", "zoo-m.download"}, point
     assert 12 < point < 999
 
 

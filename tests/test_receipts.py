@@ -273,7 +273,8 @@ def test_batches(run: Run, tmp_path: Path) -> None:
     writer = ReceiptWriter(Receipts(run.out), clock, events.append)
 
     def add(model: Model) -> list[str]:
-        writer.add(model, lambda: empty(model), [run.out / "gone"])
+        writer.arrived([run.out / "gone"])
+        writer.add(model, lambda: empty(model))
         return [name for name in tree(run.out) if name.endswith(".json")]
 
     assert add(model) == []
@@ -294,9 +295,10 @@ def test_a_receipt_never_runs_ahead(run: Run, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(receipts, "sync", synced.extend)
 
     def make() -> Receipt:
-        writer.add(model, lambda: empty(model), [run.out / "late"])
+        writer.arrived([run.out / "late"])
         return empty(model)
 
-    writer.add(model, make, [run.out / "early"])
+    writer.arrived([run.out / "early"])
+    writer.add(model, make)
     writer.flush()
     assert synced == [run.out / "early", run.out / "late"]

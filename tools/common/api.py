@@ -13,12 +13,12 @@ from .catalog import active_sources, load_catalog
 from .clock import Clock
 from .description import describe
 from .engine import Engine
-from .errors import Interrupted, ModelZooError, UsageError
+from .errors import Interrupted, ModelZooError, StorageError, UsageError
 from .events import Event, Report
 from .jobs import run
 from .model import Model
 from .outcome import Summary
-from .plan import make_plans, require_space
+from .plan import make_plans
 from .selection import Filters, parse_precisions, select
 from .stores import Settings, Stores
 
@@ -210,8 +210,10 @@ def fetch(
     if not 1 <= jobs <= MAX_JOBS:
         raise UsageError(f"expected 1 to {MAX_JOBS} jobs, got {jobs}")
     plans = make_plans(models, output_dir, precisions, engine.cache, engine.force)
-    require_space(plans, output_dir, engine.cache)
-    return run(plans, output_dir, jobs, engine)
+    summary = run(plans, output_dir, jobs, engine)
+    if summary.reason is not None:
+        raise StorageError(summary.message or "", summary.reason)
+    return summary
 
 
 def _catalog(sources: Sequence[str | os.PathLike[str]]) -> list[Model]:

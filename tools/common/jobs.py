@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 
 from .engine import Delivery, Engine
-from .errors import Interrupted, ModelZooError
+from .errors import Interrupted, ModelZooError, StorageError
 from .events import (
     SCHEMA_VERSION,
     ModelDownloadBegin,
@@ -18,24 +18,26 @@ from .events import (
     ModelFileDownloadBegin,
     ModelPostprocessingBegin,
     ModelPostprocessingEnd,
+    Notice,
     RunBegin,
 )
 from .model import Model
 from .outcome import FileOutcome, ModelOutcome, Summary, end_event, failed, run_end, succeeded
+from .partial import Partial
 from .paths import STATE_DIR
-from .plan import FilePlan, ModelPlan
+from .plan import FilePlan, ModelPlan, look_again, require_space
 from .pool import Pool, Task
-from .postprocess import Changes, postprocess
+from .postprocess import Changes, postprocess, remove, reserve, tidy
 from .receipts import Receipt, Receipts, ReceiptWriter
 from .records import make_receipt
-from .transfer import bring
+from .transfer import BUSY_POLL, bring
 
 
 def run(plans: Sequence[ModelPlan], output_dir: Path, workers: int, engine: Engine) -> Summary:
     """Carry out the plans; the summary tells every failure. Events go to `engine.report`.
 
     Only exceptions of the report itself are raised. KeyboardInterrupt ends the run within about a
-    second; the summary then says `interrupted`.
+    second; the summary then says `interrupted`. What cannot fit is not begun: the summary says so.
     """
     started = engine.clock.now()
     files = [file for plan in plans for file in plan.files]
@@ -45,28 +47,39 @@ def run(plans: Sequence[ModelPlan], output_dir: Path, workers: int, engine: Engi
     )
     writer = ReceiptWriter(Receipts(output_dir), engine.clock, engine.report)
     runs = [_ModelRun(plan, engine, output_dir, writer) for plan in plans]
-    interrupted = False
+    why = None
     try:
-        Pool(workers, engine.clock, engine.cancel).run(_tasks(runs))
-    except KeyboardInterrupt:
-        interrupted = True
-    except BaseException:
+        if shortage := require_space(plans, output_dir, engine.cache):
+            engine.report(Notice(message=f"the cache will not hold everything: {shortage}"))
+        Pool(min(workers, len(files) or 1), engine.clock, engine.cancel).run(_tasks(runs))
+    except (StorageError, KeyboardInterrupt) as error:
+        why = error if isinstance(error, StorageError) else Interrupted()
+    finally:
+        for model_run in runs:
+            model_run.release()
         writer.flush()
-        raise
-    for model_run in runs:
-        model_run.conclude()
+    summary = _conclude(runs, why, output_dir, engine.clock.now() - started)
     writer.flush()
-    outcomes = [model_run.outcome() for model_run in runs]
-    seconds = round(engine.clock.now() - started, 3)
-    summary = Summary(
-        output_dir=str(output_dir),
-        successful=all(outcome.successful for outcome in outcomes),
-        interrupted=interrupted,
-        seconds=seconds,
-        models=outcomes,
-    )
     engine.report(run_end(summary))
     return summary
+
+
+def _conclude(
+    runs: Sequence[_ModelRun], why: ModelZooError | None, output_dir: Path, seconds: float
+) -> Summary:
+    """What came of it all; `why` is what kept files from being begun or ended."""
+    outcomes = [model_run.conclude(why or Interrupted()) for model_run in runs]
+    refused = why if isinstance(why, StorageError) else None
+    return Summary(
+        schema_version=SCHEMA_VERSION,
+        output_dir=str(output_dir),
+        successful=all(outcome.successful for outcome in outcomes),
+        interrupted=refused is None and why is not None,
+        seconds=round(seconds, 3),
+        reason=refused.reason if refused else None,
+        message=str(refused) if refused else None,
+        models=outcomes,
+    )
 
 
 def _tasks(runs: Sequence[_ModelRun]) -> Iterator[Task]:
@@ -82,12 +95,14 @@ class _ModelRun:
     ) -> None:
         self._plan, self._engine, self._root, self._writer = plan, engine, output_dir, writer
         self._model: Model = plan.model
+        self._staging = output_dir / STATE_DIR / "staging" / f"{plan.model.source}-{plan.model.name}"
         self._lock = threading.Lock()
         self._state: Literal["new", "begun", "ended"] = "new"
         self._open: dict[str, FilePlan] = {}
         self._outcomes: dict[str, FileOutcome] = {}
         self._deliveries: dict[str, Delivery] = {}
         self._failure: ModelZooError | None = None
+        self._reservation: Partial | None = None
 
     def tasks(self) -> Iterator[Task]:
         """One task a file; a model without files is done at once."""
@@ -103,7 +118,12 @@ class _ModelRun:
         self._begin_file(file)
         outcome = FileOutcome(name=file.job.file.name, path=file.path, successful=False)
         try:
+            if self._model.postprocessing:
+                yield from self._reserve()
+                file = self._plan.file(file.path)
             delivery = self._known(file) or (yield from bring(file.job, self._engine))
+            if file.state != "installed":
+                self._writer.arrived([file.job.destination])  # before a receipt can know of it
             with self._lock:
                 self._deliveries[file.job.file.name] = delivery
             outcome = succeeded(outcome, delivery)
@@ -111,6 +131,26 @@ class _ModelRun:
             outcome = failed(outcome, error)
         seconds = round(self._engine.clock.now() - started, 3)
         self._end_file(file, msgspec.structs.replace(outcome, seconds=seconds))
+
+    def _reserve(self) -> Task:
+        """Have a model that is to be postprocessed alone: its files change names and contents."""
+        told = False
+        while not self._reserved():
+            self._engine.cancel.check()
+            if not told:
+                self._engine.report(Notice(message=f"another process works on {self._model.id}"))
+                told = True
+            yield BUSY_POLL
+
+    def _reserved(self) -> bool:
+        with self._lock:
+            if self._reservation or self._plan.finished:
+                return True
+            self._reservation = reserve(self._staging)
+            # Whoever had it before us may have done everything.
+            if self._reservation and not self._engine.force:
+                self._plan = look_again(self._plan, self._root)
+            return self._reservation is not None
 
     def _begin(self) -> None:
         with self._lock:
@@ -152,7 +192,7 @@ class _ModelRun:
             self._engine.report(end_event(self._model.id, str(file.job.destination), outcome))
             complete = len(self._outcomes) == len(self._plan.files)
         if outcome.successful and file.state != "installed" and not self._model.postprocessing:
-            self._writer.add(self._model, self._receipt, [file.job.destination])
+            self._writer.add(self._model, self._receipt)
         if complete:
             self._end()
 
@@ -165,17 +205,27 @@ class _ModelRun:
             self._engine.report(ModelDownloadEnd(model=self._model.id, successful=successful))
         if successful and self._model.postprocessing and not self._plan.finished:
             self._postprocess()
+        self.release()
+
+    def release(self) -> None:
+        """Let other processes work on the model; idempotent."""
+        with self._lock:
+            reservation, self._reservation = self._reservation, None
+        if reservation is not None:
+            with reservation:
+                reservation.discard()
+            tidy(self._staging)
 
     def _postprocess(self) -> None:
         name = self._model.id
         self._engine.report(ModelPostprocessingBegin(model=name))
-        staging = self._root / STATE_DIR / "staging" / f"{self._model.source}-{self._model.name}"
-        folder = self._root / self._model.subdirectory
+        folder, steps = self._root / self._model.subdirectory, self._model.postprocessing
         try:
-            changes = postprocess(folder, self._model.postprocessing, staging, self._engine.cancel)
+            changes = postprocess(folder, steps, self._staging, self._engine.cancel)
             receipt = self._receipt(changes)
-            fresh = [self._root / output.path for output in receipt.outputs]
-            self._writer.add(self._model, lambda: receipt, fresh)
+            self._writer.arrived(self._root / output.path for output in receipt.outputs)
+            self._writer.add(self._model, lambda: receipt)
+            remove(folder, changes)
         except ModelZooError as error:
             self._failure = error
         reason, message = (f.reason, str(f)) if (f := self._failure) else (None, None)
@@ -183,19 +233,17 @@ class _ModelRun:
             ModelPostprocessingEnd(model=name, successful=not f, reason=reason, message=message)
         )
 
-    def conclude(self) -> None:
-        """Give what was left open by an interruption its end."""
+    def conclude(self, why: ModelZooError) -> ModelOutcome:
+        """What came of the model. What was left open gets its end; `why` says what was in the way."""
         for file in list(self._open.values()):
-            self._end_file(file, _interrupted(file))
+            self._end_file(file, _untouched(file, why))
         with self._lock:
-            ended = self._state != "begun"
-        if not ended:
+            begun = self._state == "begun"
+        if begun:
             self._end()
-
-    def outcome(self) -> ModelOutcome:
-        """What came of the model, files that were never begun included."""
         files = [
-            self._outcomes.get(file.job.file.name) or _interrupted(file) for file in self._plan.files
+            self._outcomes.get(file.job.file.name) or self._without_work(file, why)
+            for file in self._plan.files
         ]
         return ModelOutcome(
             model=self._model.id,
@@ -207,12 +255,16 @@ class _ModelRun:
             message=str(self._failure) if self._failure else None,
         )
 
+    def _without_work(self, file: FilePlan, why: ModelZooError) -> FileOutcome:
+        outcome = _untouched(file, why)
+        return succeeded(outcome, known) if (known := self._known(file)) else outcome
+
     def _receipt(self, changes: Changes | None = None) -> Receipt:
         with self._lock:
             deliveries = dict(self._deliveries)
         return make_receipt(self._plan, deliveries, self._root, changes)
 
 
-def _interrupted(file: FilePlan) -> FileOutcome:
+def _untouched(file: FilePlan, why: ModelZooError) -> FileOutcome:
     outcome = FileOutcome(name=file.job.file.name, path=file.path, successful=False)
-    return failed(outcome, Interrupted())
+    return failed(outcome, why)

@@ -6,7 +6,7 @@ import msgspec
 
 from .engine import Delivery
 from .errors import ModelZooError, Reason
-from .events import SCHEMA_VERSION, ModelFileDownloadEnd, OriginKind, RunEnd
+from .events import ModelFileDownloadEnd, OriginKind, RunEnd
 
 
 class FileOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -37,14 +37,19 @@ class ModelOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     message: str | None = None
 
 
-class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of a run: the document of `--report`, and what the Python API returns."""
+class Summary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What came of a run: the document of `--report`, and what the Python API returns.
 
-    schema_version: int = SCHEMA_VERSION
+    `reason` and `message` say why nothing was started, where nothing was.
+    """
+
+    schema_version: int
     output_dir: str
     successful: bool
     interrupted: bool
     seconds: float
+    reason: Reason | None = None
+    message: str | None = None
     models: list[ModelOutcome]
 
 
@@ -100,5 +105,5 @@ def run_end(summary: Summary) -> RunEnd:
         bytes_cache=came("cache"),
         bytes_local=came("local"),
         seconds=summary.seconds,
-        reason=Reason.INTERRUPTED if summary.interrupted else None,
+        reason=Reason.INTERRUPTED if summary.interrupted else summary.reason,
     )

@@ -46,6 +46,10 @@ class ModelPlan(msgspec.Struct, frozen=True):
         """Whether there is nothing to do, postprocessing included."""
         return all(file.state == "installed" for file in self.files)
 
+    def file(self, path: str) -> FilePlan:
+        """The plan of the file with this path."""
+        return next(file for file in self.files if file.path == path)
+
 
 def make_plans(
     models: Iterable[Model],
@@ -60,6 +64,18 @@ def make_plans(
     if two := clash(file.path for plan in plans for file in plan.files):
         raise ModelZooError(f"two selected files have one destination: {two[0]} and {two[1]}")
     return plans
+
+
+def look_again(plan: ModelPlan, output_dir: Path) -> ModelPlan:
+    """The plan after another process may have worked on the model."""
+    files, receipts = [file.job.file for file in plan.files], Receipts(output_dir)
+    receipt = receipts.load(plan.model)
+    vouched = _vouched(plan.model, files, receipt, output_dir) if receipt else frozenset()
+    return ModelPlan(
+        plan.model,
+        receipt,
+        tuple(_file_plan(plan.model, f, output_dir, f.name in vouched, None, False) for f in files),
+    )
 
 
 def _plan(
@@ -90,9 +106,16 @@ def _vouched(model: Model, files: Sequence[ModelFile], receipt: Receipt, root: P
     answered = {f.name for f in files if f.name in came and came[f.name].answers(f)}
     if model.postprocessing:
         whole = len(answered) == len(files) and all(o.unchanged(root) for o in receipt.outputs)
-        return frozenset(answered if whole else ())
+        # An archive is removed last: where one is left, a run was killed or somebody put it there.
+        return frozenset(answered if whole and not _archives_left(model, receipt, root) else ())
     unchanged = {o.path for o in receipt.outputs if o.unchanged(root)}
     return frozenset(n for n in answered if f"{model.subdirectory}/{n}" in unchanged)
+
+
+def _archives_left(model: Model, receipt: Receipt, root: Path) -> bool:
+    steps = (step for step in model.postprocessing if isinstance(step, UnpackArchive))
+    paths = (f"{model.subdirectory}/{step.file}" for step in steps)
+    return any(receipt.output(path) is None and file_size(root / path) is not None for path in paths)
 
 
 def _file_plan(
@@ -122,20 +145,33 @@ def _origins(model: Model, file: ModelFile, destination: Path) -> Iterator[Origi
     yield from file.origins
 
 
-def require_space(plans: Sequence[ModelPlan], output_dir: Path, cache: Cache | None) -> None:
-    """Raise StorageError, with the figures, when what is missing cannot fit."""
+def require_space(
+    plans: Sequence[ModelPlan], output_dir: Path, cache: Cache | None
+) -> StorageError | None:
+    """Raise StorageError, with the figures, when what is missing cannot fit.
+
+    A cache on a disk of its own that is too small is no reason to fail: its error is returned.
+    """
     needed: dict[int, int] = defaultdict(int)
     where: dict[int, Path] = {}
     for folder, size in _needs(plans, output_dir, cache):
         where.setdefault(device(folder), existing_parent(folder))
         needed[device(folder)] += size
-    for number, size in needed.items():
-        if size > (free := free_space(where[number])):
-            raise StorageError(
-                f"not enough space in {where[number]}: {readable(size)} needed, {readable(free)} free "
-                f"({size - free} bytes are missing)",
-                Reason.NO_SPACE,
-            )
+    shortage = None
+    for number, folder in where.items():
+        if needed[number] > (free := free_space(folder)):
+            shortage = _shortage(folder, needed[number], free)
+            if number == device(output_dir):
+                raise shortage
+    return shortage
+
+
+def _shortage(folder: Path, needed: int, free: int) -> StorageError:
+    return StorageError(
+        f"not enough space in {folder}: {readable(needed)} needed, {readable(free)} free "
+        f"({needed - free} bytes are missing)",
+        Reason.NO_SPACE,
+    )
 
 
 def _needs(

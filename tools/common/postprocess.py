@@ -19,6 +19,7 @@ from .cancel import Cancel
 from .disk import storage_errors
 from .errors import ModelZooError, PostprocessingError
 from .model import RegexReplace, Step, UnpackArchive
+from .partial import Partial, claim
 from .paths import safe_path
 
 ORIGINAL_SUFFIX = ".orig"
@@ -32,6 +33,7 @@ class Changes(msgspec.Struct, frozen=True):
     kept: tuple[str, ...]
     """Originals that were renamed to `<name>.orig`."""
     removed: tuple[str, ...]
+    """Archives that are of no use any more; `remove` them once a receipt vouches for the rest."""
 
 
 def postprocess(folder: Path, steps: tuple[Step, ...], staging: Path, cancel: Cancel) -> Changes:
@@ -50,6 +52,28 @@ def postprocess(folder: Path, steps: tuple[Step, ...], staging: Path, cancel: Ca
         return work.publish()
 
 
+def reserve(staging: Path) -> Partial | None:
+    """The right to work on a model that needs this, or None while another process has it.
+
+    Postprocessing changes files that others would look at, so it takes the whole model. Raises
+    StorageError.
+    """
+    return claim(staging)
+
+
+def remove(folder: Path, changes: Changes) -> None:
+    """Remove the unpacked archives; raises StorageError."""
+    with storage_errors(folder):
+        for name in changes.removed:
+            (folder / name).unlink(missing_ok=True)
+
+
+def tidy(staging: Path) -> None:
+    """Remove the folder of the staging folders, unless another model is at work beside us."""
+    with contextlib.suppress(OSError):
+        staging.parent.rmdir()
+
+
 @contextlib.contextmanager
 def _fresh(staging: Path) -> Iterator[None]:
     shutil.rmtree(staging, ignore_errors=True)
@@ -58,8 +82,7 @@ def _fresh(staging: Path) -> Iterator[None]:
         yield
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            staging.parent.rmdir()  # unless another model is at work beside us
+        tidy(staging)
 
 
 class _Work:
@@ -107,7 +130,7 @@ class _Work:
         self._archives.add(step.file)
 
     def publish(self) -> Changes:
-        """Rename the results into place, then remove the archives they came from."""
+        """Rename the results into place."""
         for name in self._archives:
             (self._staging / name).unlink(missing_ok=True)
         written = sorted(
@@ -118,8 +141,6 @@ class _Work:
         for name in written:
             (self._folder / name).parent.mkdir(parents=True, exist_ok=True)
             (self._staging / name).replace(self._folder / name)
-        for name in self._archives:
-            (self._folder / name).unlink(missing_ok=True)
         return Changes(tuple(written), tuple(kept), tuple(sorted(self._archives)))
 
     def _check_places(self, names: Iterable[str]) -> None:

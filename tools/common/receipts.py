@@ -130,11 +130,15 @@ class ReceiptWriter:
         self._fresh: list[Path] = []
         self._flushed = clock.now()
 
-    def add(self, model: Model, make: Callable[[], Receipt], fresh: Iterable[Path]) -> None:
-        """Write the receipt that `make` returns soon; `fresh` files may not be on disk yet."""
+    def arrived(self, files: Iterable[Path]) -> None:
+        """These files may not have reached the disk yet; call it before a receipt knows of them."""
+        with self._lock:
+            self._fresh += files
+
+    def add(self, model: Model, make: Callable[[], Receipt]) -> None:
+        """Write the receipt that `make` returns soon."""
         with self._lock:
             self._due[model.qualified] = model, make
-            self._fresh += fresh
             now = self._clock.now()
             # What postprocessing has removed could not be looked at again, only fetched.
             due = now - self._flushed >= EVERY or bool(model.postprocessing)

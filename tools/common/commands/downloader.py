@@ -14,7 +14,7 @@ from ..disk import write_whole
 from ..errors import Interrupted, UsageError
 from ..jobs import run
 from ..outcome import Summary
-from ..plan import ModelPlan, make_plans, require_space
+from ..plan import ModelPlan, make_plans
 from ..reporting.json import JsonReporter, document
 from ..reporting.stream import is_terminal, warn, write_all, write_text
 from ..reporting.text import TextReporter
@@ -39,7 +39,6 @@ def main(arguments: list[str], program: str) -> int:
         as_json = options.progress_format == "json"
         write_all(document(rows)) if as_json else write_text(as_text(rows))
         return OK
-    require_space(plans, options.output_dir, cache)
     return _download(options, plans)
 
 
@@ -108,6 +107,8 @@ def _download(options: Any, plans: Sequence[ModelPlan]) -> int:
     told = not options.report or _write_report(options.report, summary)
     if summary.interrupted:
         raise Interrupted
+    if summary.message is not None:
+        warn(summary.message)
     return OK if summary.successful and told else FAILED
 
 
