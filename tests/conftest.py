@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -18,12 +19,28 @@ ROOT = Path(__file__).resolve().parent.parent
 TOOLS = ROOT / "tools"
 
 
+def pytest_configure() -> None:
+    """Let Ctrl-C reach what the tests start, where the tests themselves were told to ignore it.
+
+    A shell does that to what runs in the background, and processes inherit it.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def require(found: object, what: str) -> None:
     """Skip where something is not installed; in CI everything has to be."""
     if not found:
         if os.environ.get("CI") == "true":
             pytest.fail(f"{what} is missing; tests/system-packages.sh installs it")
         pytest.skip(f"{what} is not installed (tests/system-packages.sh installs it)")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_cache_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What fixtures of whole modules read is not indexed where the user's own runs would find it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +53,9 @@ def plain_environment(
             monkeypatch.delenv(name)
     for name in (*CA_VARIABLES, "GITHUB_TOKEN", "HF_TOKEN", "NETRC", "CI"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home / ".cache"))
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from modelzoo.api import fetch, make_engine
 from modelzoo.clock import Clock
 from modelzoo.events import Event
+from modelzoo.gates import Connections
 from modelzoo.model import Model
 from modelzoo.outcome import Summary
 
@@ -55,9 +56,12 @@ def bring_all(
     jobs: int = 1,
     recorder: Recorder | None = None,
     clock: Clock | None = None,
+    connections: Connections | None = None,
     **options: Any,
 ) -> Summary:
-    """Fetch models as the downloader does, with a clock that jumps."""
-    engine = make_engine(report=recorder or Recorder(), **options)
-    engine = replace(engine, clock=clock or InstantClock())
+    """Fetch models as the downloader does, with a clock that jumps; files are not split unless told."""
+    changed = {"clock": clock or InstantClock(), "connections": connections or Connections(per_host=1)}
+    if "backoff" in options:
+        changed["backoff"] = options.pop("backoff")
+    engine = replace(make_engine(report=recorder or Recorder(), **options), **changed)
     return fetch(models, output_dir, None, jobs, engine)

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import modelzoo
-import msgspec
 import pytest
 from modelzoo.api import MAX_JOBS
 from modelzoo.events import (
@@ -83,7 +82,8 @@ def test_sources_come_from_the_environment_as_for_the_commands(
     names = tool("downloader", "--print_all").stdout.split()
     assert modelzoo.list_models() == names
     assert names[:2] == ["gone", "local"]
-    assert modelzoo.list_models(sources=["demo"])[0] == "prob-breast-cancer-logistic"
+    for sources in (["demo"], "demo", iter(["demo"])):
+        assert modelzoo.list_models(sources=sources)[0] == "prob-breast-cancer-logistic"
 
 
 def test_download(faulty: FaultyServer, zoo: Path, tmp_path: Path) -> None:
@@ -108,21 +108,6 @@ def test_download(faulty: FaultyServer, zoo: Path, tmp_path: Path) -> None:
         "remote", tmp_path / "out", sources=[zoo], force=True, cache_dir=str(tmp_path / "cache")
     )
     assert forced.models[0].files[0].origin == "network"
-
-
-def test_models_may_be_given_in_any_way(zoo: Path, tmp_path: Path) -> None:
-    (local,) = modelzoo.find("local", sources=[zoo])
-    elsewhere = msgspec.structs.replace(local, name="copy", id="copy", subdirectory="sub/copy")
-    mixed: list[Any] = [local, "loc*", elsewhere, local, "local"]
-    summary = modelzoo.download(mixed, tmp_path / "out", sources=[zoo])
-    assert [m.model for m in summary.models] == ["local", "copy"]
-    assert (tmp_path / "out" / "sub" / "copy" / "a.bin").read_bytes() == b"abc"
-    assert modelzoo.download(iter([local]), tmp_path / "out").successful
-    assert modelzoo.download([], tmp_path / "none", sources=[zoo]).models == []
-    assert modelzoo.download(local, tmp_path / "one").successful
-    with pytest.raises(TypeError, match="expected names or models, got 1"):
-        modelzoo.download([local, 1], tmp_path / "none")  # type: ignore[list-item]
-    assert not (tmp_path / "none").exists()
 
 
 def test_precisions(tmp_path: Path) -> None:
@@ -150,6 +135,14 @@ find, download = modelzoo.find, modelzoo.download
         (lambda: download([], num_attempts=0), modelzoo.UsageError, "invalid_request", "attempt"),
         (lambda: download([], timeout=0), modelzoo.UsageError, "invalid_request", "timeout"),
         (lambda: download([], timeout=math.nan), modelzoo.UsageError, "invalid_request", "nan"),
+        (lambda: download([], progress_interval=-1), modelzoo.UsageError, "invalid_request", "-1"),
+        (
+            lambda: download([], progress_interval=math.nan),
+            modelzoo.UsageError,
+            "invalid_request",
+            "nan",
+        ),
+        (lambda: download([], progress_interval=1e9), modelzoo.UsageError, "invalid_request", "3600"),
     ],
 )
 def test_errors_have_a_family_and_a_reason(

@@ -14,6 +14,7 @@ from typing import Any
 
 import modelzoo
 import pytest
+from modelzoo import partial
 from modelzoo.events import Event, ModelFileDownloadEnd, Notice, Report
 
 from tests.conftest import require
@@ -125,7 +126,7 @@ def test_broken_entries_are_reported_and_replaced(
     spoil(place.entry)
     events = place.download()
     assert origins(events) == ["network"]
-    assert notices(events).count("the cache's copy of model.bin is broken and is replaced") == 1
+    assert notices(events).count("the cache's copy of model.bin ") == 1
     assert place.entry.read_bytes() == DATA
     assert list(place.staging.iterdir()) == []
     assert origins(place.download(out="again")) == ["cache"]
@@ -185,7 +186,7 @@ def frozen(place: Place) -> Iterator[Callable[[], None]]:
     ("entry", "origin", "notice"),
     [
         (DATA, "cache", ""),
-        (b"broken", "network", "is broken and is replaced"),
+        (b"broken", "network", "is broken and was removed"),
         (None, "network", "the cache cannot be used"),
     ],
 )
@@ -216,22 +217,22 @@ def test_unreadable_entry(place: Place, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(Path, "open", refuse)
     events = place.download()
     assert origins(events) == ["network"]
-    assert notices(events).count("is replaced: Permission denied") == 1
+    assert notices(events).count("cannot be read: Permission denied") == 1
     monkeypatch.undo()
     assert place.entry.read_bytes() == DATA
 
 
 def test_full_cache(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = os.write
+    original = partial.copy_range
 
-    def write(handle: int, data: bytes) -> int:
-        if os.readlink(f"/proc/self/fd/{handle}").startswith(str(place.cache)):
-            if os.fstat(handle).st_size:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            return original(handle, bytes(data)[:1000])
-        return original(handle, data)
+    def copy(source: int, target: int, offset: int) -> int:
+        if not os.readlink(f"/proc/self/fd/{target}").startswith(str(place.cache)):
+            return original(source, target, offset)
+        if offset:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return os.write(target, bytes(1000))
 
-    monkeypatch.setattr(os, "write", write)
+    monkeypatch.setattr(partial, "copy_range", copy)
     events = place.download()
     assert origins(events) == ["network"]
     assert "the cache was not filled" in notices(events)
@@ -252,7 +253,7 @@ def test_left_over_of_a_killed_process(place: Place, left: bytes) -> None:
 
 def when_another_waits(waiting: threading.Event) -> Report:
     def report(event: Event) -> None:
-        if isinstance(event, Notice) and "another process works on" in event.message:
+        if isinstance(event, Notice) and "somebody else is fetching" in event.message:
             waiting.set()
 
     return report
@@ -278,7 +279,10 @@ def test_two_processes_fetch_once(place: Place) -> None:
         place.server.wait_for(1)
         with Downloader(*options, place.root / "b") as second:
             assert second.process.stderr is not None
-            assert b"another process works on model.bin" in second.process.stderr.readline()
+            assert (
+                b"waiting for model.bin, which somebody else is fetching"
+                in second.process.stderr.readline()
+            )
             waiting.set()
             assert second.until("run_end")[-1]["bytes_cache"] == len(DATA)
             assert first.until("run_end")[-1]["bytes_network"] == len(DATA)

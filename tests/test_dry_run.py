@@ -12,12 +12,13 @@ import msgspec
 import pytest
 from modelzoo.cache import Cache
 from modelzoo.commands.dry_run import as_text, examine
+from modelzoo.disk import readable
 from modelzoo.plan import make_plans
 from modelzoo.reporting.json import document
 
 from tests.conftest import tool
 from tests.servers.faulty import FaultyServer, serve
-from tests.zoo import add_model, content, file_entry, model_config, tree
+from tests.zoo import add_local_model, add_model, content, file_entry, model_config, tree
 
 SIZE = 2_000_000
 STATES = ("installed", "present", "different", "partial", "cached", "absent", "broken", "outdated")
@@ -49,10 +50,10 @@ def folder(faulty: FaultyServer, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def dry_run(folder: Path, *arguments: str | Path) -> dict[str, Any]:
+def dry_run(folder: Path, *arguments: str | Path, problem: str = "") -> dict[str, Any]:
     command = ["--source", "zoo", "-o", "out", "--dry_run", "--progress_format=json"]
-    done = tool("downloader", *command, *arguments, cwd=folder)
-    assert done.stderr == ""
+    done = tool("downloader", *command, *arguments, cwd=folder, check=bool(problem))
+    assert done.stderr == problem
     found: dict[str, Any] = json.loads(done.stdout)
     assert done.stdout == json.dumps(found, indent=4) + "\n"
     return found
@@ -91,10 +92,10 @@ def test_every_state(faulty: FaultyServer, folder: Path) -> None:
 
 def test_what_it_says_is_what_is_fetched(faulty: FaultyServer, folder: Path) -> None:
     (folder / "out" / "broken" / "a.bin").unlink()
-    command = ["--all", "--cache_dir", "cache", "--offline"]
+    command = ["--all", "--cache_dir", "cache"]
     told = dry_run(folder, *command)
     asked = len(faulty.requests)
-    tool("downloader", "--source", "zoo", "-o", "out", *command[:-1], cwd=folder)
+    tool("downloader", "--source", "zoo", "-o", "out", *command, cwd=folder)
     sent = sum(request.sent for request in faulty.requests[asked:])
     assert sent == told["missing"] - told["cached"]
     after = dry_run(folder, *command)
@@ -123,14 +124,47 @@ def test_text(folder: Path) -> None:
 def test_with_force_everything_comes_again(folder: Path) -> None:
     found = dry_run(folder, "--name", "installed,present", "--force")
     states = [f["state"] for m in found["models"] for f in m["files"]]
-    assert states == ["absent", "absent"]
+    assert states == ["present", "present"]
+    assert found["missing"] == 2 * SIZE
+    found = dry_run(folder, "--name", "installed,present", "--force", "--offline", problem=(
+        "installed: a.bin and 1 more cannot be had with --offline\n"
+    ))  # fmt: skip
     assert found["missing"] == 2 * SIZE
 
 
-def test_nothing_is_created(faulty: FaultyServer, tmp_path: Path) -> None:
+def test_offline(folder: Path) -> None:
+    """What is here, in the cache, or has an origin on this machine can be had."""
+    add_local_model(folder / "zoo", "beside", {"a.bin": b"x"})
+    had = ["--name", "installed,present,cached,beside", "--cache_dir", "cache", "--offline"]
+    states = [f["state"] for m in dry_run(folder, *had)["models"] for f in m["files"]]
+    assert states == ["installed", "present", "cached", "absent"]
+    for name in ("absent", "cached", "different", "partial"):
+        lost = f"{name}: a.bin cannot be had with --offline\n"
+        found = dry_run(folder, "--name", f"{name},beside", "--offline", problem=lost)
+        assert len(found["models"]) == 2
+        command = ["--source", "zoo", "-o", "out", "--name", name, "--offline"]
+        assert "not fetched: --offline" in tool("downloader", *command, cwd=folder, check=1).stderr
+
+
+def test_space_that_does_not_suffice(tmp_path: Path) -> None:
+    entry = {**file_entry("a.bin", b"x", "https://example.com/a"), "size": 1 << 60}
+    add_model(tmp_path / "zoo", "m", model_config([entry]))
+    command = ["--source", "zoo", "-o", "out", "--all"]
+    done = tool("downloader", *command, "--dry_run", cwd=tmp_path, check=1)
+    assert "m\n  absent    m/a.bin, 1152921504606846976 bytes <- https" in done.stdout
+    assert done.stderr.startswith(f"not enough space in {tmp_path}: {readable(1 << 60)} needed, ")
+    assert done.stderr.count("\n") == 1
+    refused = tool("downloader", *command, cwd=tmp_path, check=1).stderr
+    assert refused.partition(" needed")[0] == done.stderr.partition(" needed")[0]
+
+
+def test_nothing_is_created(
+    faulty: FaultyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODELZOO_REPORT", "report.json")  # a default for runs is in nobody's way
     add_model(tmp_path / "zoo", "m", model_config([file_entry("a.bin", b"x", f"{faulty.url}/a")]))
     before = tree(tmp_path)
-    found = dry_run(tmp_path, "--all", "--cache_dir", "new/cache", "--report", "report.json")
+    found = dry_run(tmp_path, "--all", "--cache_dir", "new/cache")
     assert [f["state"] for m in found["models"] for f in m["files"]] == ["absent"]
     assert tree(tmp_path) == before
     assert faulty.requests == []

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 import pytest
 from modelzoo.checksum import Checksum
 from modelzoo.errors import Reason
@@ -321,11 +322,53 @@ def test_first_mirror_fails_second_serves(fault: str, faulty: FaultyServer, tmp_
     assert left_in(tmp_path / "m") == DONE
     assert [r.path for r in faulty.requests].count("/second") == 1
     transient = fault == "breaks"
-    assert len(recorder.of(ModelFileRetry)) == transient
+    # One more tells that the next mirror has its turn.
+    assert [retry.wait > 0 for retry in recorder.of(ModelFileRetry)] == [True] * transient + [False]
     assert [r.path for r in faulty.requests].count("/first") == 1 + transient
     # What came from the first mirror is used when a checksum will prove the whole.
     asked = faulty.requests[-1].headers.get("range")
     assert asked == (f"bytes={CUT}-" if transient else None)
+
+
+def test_a_bad_beginning_does_not_spoil_the_next_mirror(faulty: FaultyServer, tmp_path: Path) -> None:
+    """The first mirror breaks off in the middle of other bytes; the second one is right."""
+    faulty.add("/first", f.truncate_after(f.serve(OTHER), CUT), f.drop_connection())
+    faulty.add("/second", GOOD)
+    model = model_at(faulty.url + "/first", faulty.url + "/second")
+    assert bring_all([model], tmp_path).successful
+    assert left_in(tmp_path / "m") == DONE
+    asked = [r.headers.get("range") for r in faulty.requests if r.path == "/second"]
+    assert asked == [f"bytes={CUT}-", None]
+
+
+def test_changed_without_a_validator(faulty: FaultyServer, tmp_path: Path) -> None:
+    """Two versions were mixed unknowingly; the checksum tells, and all of it comes again."""
+    cut = f.truncate_after(f.serve(OTHER, etag=None), CUT)
+    faulty.add(URL, cut, f.serve(BODY, etag=None))
+    assert bring_all([model_at(faulty.url + URL)], tmp_path, attempts=2).successful
+    assert [r.headers.get("range") for r in faulty.requests] == [None, f"bytes={CUT}-", None]
+
+
+@pytest.mark.parametrize("name", ["README.md", "vocab.txt"])
+def test_right_bytes_are_right_whatever_they_look_like(
+    name: str, faulty: FaultyServer, tmp_path: Path
+) -> None:
+    body = b"<html> is how this file begins"
+    faulty.add(URL, f.serve(body, content_type="text/html"))
+    model = model_at(faulty.url + URL, body=body)
+    file = msgspec.structs.replace(model.files[0], name=name)
+    assert bring_all([msgspec.structs.replace(model, files=(file,))], tmp_path).successful
+
+
+def test_the_bytes_of_the_network_are_those_that_came(faulty: FaultyServer, tmp_path: Path) -> None:
+    """Of a resumed file only the rest; of a failed one what had come."""
+    faulty.add(URL, f.truncate_after(GOOD, CUT), GOOD)
+    counts = []
+    for _ in range(3):
+        recorder = Recorder()
+        bring_all([model_at(faulty.url + URL)], tmp_path, recorder=recorder)
+        counts.append(recorder.of(RunEnd)[0].bytes_network)
+    assert counts == [CUT, len(BODY) - CUT, 0]
 
 
 def test_all_mirrors_fail_and_are_all_named(faulty: FaultyServer, tmp_path: Path) -> None:

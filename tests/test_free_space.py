@@ -7,7 +7,7 @@ from typing import Any
 
 import modelzoo
 import pytest
-from modelzoo import disk, plan, transfer
+from modelzoo import acceptance, disk, plan
 from modelzoo.errors import Reason, StorageError
 from modelzoo.events import Event, Notice
 from modelzoo.model import Model, ModelFile, Origin
@@ -131,7 +131,7 @@ def test_a_size_that_only_the_response_tells(
     file = ModelFile("x.bin", None, None, (Origin(f"{run.server.url}/x.bin"),))
     about = dict.fromkeys(["description", "framework", "task_type", "license_url"], "x")
     model = Model(id="m", name="m", source="hand", subdirectory="m", files=(file,), **about)
-    monkeypatch.setattr(transfer, "free_space", lambda path: free)
+    monkeypatch.setattr(acceptance, "free_space", lambda path: free)
     if fits:
         modelzoo.download([model], run.out)
         assert (run.out / "m" / "x.bin").read_bytes() == DATA

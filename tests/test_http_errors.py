@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 from modelzoo.credentials import CA_VARIABLES
 from modelzoo.errors import Reason, TransferError
+from modelzoo.http_errors import in_words
 from modelzoo.stores import Settings
-from modelzoo.stores.http import HttpStore, in_words
+from modelzoo.stores.http import HttpStore
 
 from tests.conftest import require
 from tests.servers import Exchange

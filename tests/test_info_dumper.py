@@ -191,7 +191,7 @@ HEAVY = {"requests", "urllib3", "rich", "numpy", "sklearn", "onnxruntime", "obst
 )
 def test_nothing_heavy_is_imported(name: str, argument: str) -> None:
     modules = imported(name, argument)
-    assert {"argparse", "yaml"} <= modules  # the list is read rightly
+    assert {"argparse", "msgspec"} <= modules  # the list is read rightly
     assert not modules & HEAVY
 
 
@@ -271,5 +271,6 @@ def test_what_is_new_in_a_catalog_is_a_warning(tmp_path: Path) -> None:
     done = tool("info_dumper", "--all", "--source", tmp_path)
     assert json.loads(done.stdout)[0]["task_type"] == "mind_reading"
     assert (
-        done.stderr == f'{tmp_path}/m/model.yml: model "m": "task_type": unknown value "mind_reading"\n'
+        done.stderr
+        == f'warning: {tmp_path}/m/model.yml: model "m": "task_type": unknown value "mind_reading"\n'
     )

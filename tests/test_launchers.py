@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from modelzoo.__main__ import tools
+from modelzoo import __main__ as entry
 from modelzoo.commands import downloader
 from modelzoo.version import VERSION
 
@@ -20,9 +20,10 @@ from tests.conftest import ROOT, TOOLS
 from tests.zoo import add_local_model
 
 NAMES = ["downloader", "info_dumper"]
+PROJECT = (ROOT / "pyproject.toml").read_text()
 MODULE = ["-m", "modelzoo", "downloader"]
 DEPENDENCIES = [
-    re.split("[<>=]", line)[0].replace("pyyaml", "yaml")
+    re.split("[<>=]", line)[0]
     for line in (ROOT / "requirements.in").read_text().splitlines()
     if not line.startswith("#")
 ]
@@ -67,10 +68,13 @@ def without(tmp_path: Path) -> dict[str, str]:
 
 
 def test_every_tool_has_a_launcher_and_all_are_alike() -> None:
-    assert tools() == NAMES
+    assert entry.tools() == NAMES
     launchers = sorted(TOOLS.glob("*.py"))
     assert [path.stem for path in launchers] == NAMES
     assert len({path.read_bytes() for path in launchers}) == 1
+    scripts = re.findall(r'^modelzoo-(\S+) = "modelzoo\.__main__:(\w+)"$', PROJECT, re.M)
+    assert [(script.replace("-", "_"), tool) for script, tool in scripts] == [(n, n) for n in NAMES]
+    assert all(getattr(entry, tool).args == (tool,) for tool in NAMES)
     assert all(os.access(path, os.X_OK) for path in launchers)
 
 
@@ -144,10 +148,16 @@ def test_the_module_shows_its_tools() -> None:
 def test_the_module_names_itself_in_usage() -> None:
     usage = run(*MODULE, "--help").stdout
     assert usage.startswith("usage: python -m modelzoo downloader ")
+    for arguments, status in ((["--foo"], 2), (["--name", "alhpa"], 1)):
+        done = run(*MODULE, *arguments)
+        assert (done.returncode, done.stdout) == (status, "")
+        assert done.stderr.startswith("python -m modelzoo downloader: ")
+        assert done.stderr.count("\n") == 1
 
 
 def missing(done: subprocess.CompletedProcess[str], program: str, package: str) -> None:
     """One line that names the package and a command that a shell understands."""
+    package = {"yaml": "pyyaml"}.get(package, package)
     assert (done.returncode, done.stdout) == (1, "")
     start, _, command = done.stderr.partition(" install with: ")
     assert start == f"{program}: the package {package} is missing;"
@@ -161,12 +171,13 @@ def test_a_missing_dependency(package: str, without: dict[str, str]) -> None:
     blocked = {**without, "BLOCKED": package}
     missing(run(TOOLS / "downloader.py", "--all", environ=blocked), "downloader.py", package)
     missing(run(*MODULE, "--all", environ=blocked), "python -m modelzoo", package)
-    missing(run("-m", "modelzoo", environ=blocked), "python -m modelzoo", package)
+    if package != "yaml":  # needed only where a catalog has to be read
+        missing(run("-m", "modelzoo", environ=blocked), "python -m modelzoo", package)
 
 
 def test_an_environment_with_nothing_in_it() -> None:
     done = run("-S", "-I", TOOLS / "info_dumper.py", "--all")
-    missing(done, "info_dumper.py", "yaml" if "yaml" in done.stderr else "msgspec")
+    missing(done, "info_dumper.py", "pyyaml" if "yaml" in done.stderr else "msgspec")
 
 
 def test_a_dependency_that_only_some_runs_need(without: dict[str, str], tmp_path: Path) -> None:
@@ -178,10 +189,31 @@ def test_a_dependency_that_only_some_runs_need(without: dict[str, str], tmp_path
     done = run(TOOLS / "downloader.py", "--name", "aclnet", "-o", tmp_path, environ=blocked)
     assert done.returncode == 1
     assert "the package requests is missing; install with: " in done.stderr
-    assert set(DEPENDENCIES) == {"requests", "urllib3", "yaml", "msgspec", "filelock", "rich"}
+    assert set(DEPENDENCIES) == {"requests", "urllib3", "pyyaml", "msgspec", "filelock", "rich"}
 
 
 def test_ctrl_c_while_the_modules_are_imported(without: dict[str, str]) -> None:
     interrupted = {**without, "BLOCKED": "msgspec", "INTERRUPT": "1"}
     done = run(TOOLS / "downloader.py", "--all", environ=interrupted)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_signal_while_the_interpreter_ends(name: str, tmp_path: Path) -> None:
+    """Everything has been said by then, and the exit status is known."""
+    code = f"import atexit, os, signal; atexit.register(os.kill, os.getpid(), signal.{name})"
+    (tmp_path / "sitecustomize.py").write_text(code)
+    for command in ([TOOLS / "downloader.py"], MODULE):
+        done = run(*command, "--version", environ={"PYTHONPATH": str(tmp_path)})
+        assert (done.returncode, done.stdout, done.stderr) == (0, f"modelzoo {VERSION}\n", "")
+
+
+@pytest.mark.parametrize(
+    "command", ["info_dumper.py --all --source .", "downloader.py --name aclnet --report r.json"]
+)
+def test_a_folder_that_has_been_removed(command: str, tmp_path: Path) -> None:
+    """What nobody foresaw of the system is one line as well."""
+    script = f'mkdir gone && cd gone && rmdir ../gone && exec "{sys.executable}" "{TOOLS}"/{command}'
+    done = subprocess.run(["sh", "-c", script], cwd=tmp_path, capture_output=True, text=True)
+    problem = f"{command.split()[0]}: the current folder has been removed\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", problem)

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from modelzoo.api import MAX_JOBS, MAX_TIMEOUT
 from modelzoo.commands import downloader, session
-from modelzoo.commands.options import MAX_LIST, number
+from modelzoo.commands.options import number
 from modelzoo.errors import UsageError
 from modelzoo.model import KNOWN_PRECISIONS
 
@@ -23,7 +23,6 @@ from tests.conftest import tool
 from tests.zoo import add_local_model
 
 VALUES = {
-    "source": ("builtin", ["builtin"], "demo"),
     "output_dir": ("some/where", Path("some/where"), "else"),
     "precisions": ("FP16,FP32", "FP16,FP32", "FP32"),
     "num_attempts": ("7", 7, "8"),
@@ -31,6 +30,9 @@ VALUES = {
     "progress_format": ("json", "json", "text"),
     "progress_interval": ("0", 0.0, "1.5"),
     "jobs": ("8", 8, "9"),
+    "connections": ("7", 7, "8"),
+    "connections_per_host": ("1", 1, "2"),
+    "limit_rate": ("1.5k", 1536.0, "2M"),
     "timeout": ("2.5", 2.5, "3"),
     "report": ("r.json", Path("r.json"), "s.json"),
 }
@@ -41,8 +43,12 @@ BAD = [
     *(("num_attempts", text) for text in ("-1", "0", "1e9", "10000000", "٣x", "1" + "0" * 5000)),
     *(("timeout", text) for text in ("0", "-1", "nan", "inf", "-inf", "1e300", "soon", "0x1")),
     *(("progress_interval", text) for text in ("-0.1", "nan", "inf", "often")),
+    *(("limit_rate", text) for text in ("0", "0.5", "-1", "K", "1T", "1e3", "٣", "9" * 16)),
+    *((option, text) for option in ("connections", "connections_per_host") for text in ("0", "x")),
     *(("progress_format", text) for text in ("xml", "JSON", "json ", "text,json")),
 ]
+
+PATTERNS = ("name", "exclude", "task", "framework", "license", "tag")
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -97,7 +103,7 @@ def test_a_value_comes_from_the_option_then_the_environment(option: str) -> None
 
 def test_filters_and_switches_have_no_variable(run: Run, zoo: Path, tmp_path: Path) -> None:
     actions = downloader._parser("downloader.py")._actions
-    others = {a.dest for a in actions} - set(VALUES) - {"help", "version"}
+    others = {a.dest for a in actions} - set(VALUES) - {"help", "version", "source"}
     assert others >= {
         "all",
         "name",
@@ -117,14 +123,9 @@ def test_filters_and_switches_have_no_variable(run: Run, zoo: Path, tmp_path: Pa
 
 def test_the_help_names_every_variable() -> None:
     text = downloader._parser("downloader.py").format_help()
-    assert all(f"MODELZOO_{option.upper()}" in text for option in VALUES)
-    assert text.count("MODELZOO_") == len(VALUES)
-
-
-def test_several_sources_in_the_environment() -> None:
-    environ = {"MODELZOO_SOURCE": " /a b \n\n/c\n"}
-    assert parse(["--all"], environ).source == ["/a b", "/c"]
-    assert parse(["--all", "--source", "x", "--source", "y"], environ).source == ["x", "y"]
+    variables = [f"MODELZOO_{option.upper()}" for option in [*VALUES, "source"]]
+    assert all(f"[env: {variable}]" in " ".join(text.split()) for variable in variables)
+    assert text.count("MODELZOO_") == len(variables)
 
 
 def test_the_environment_reaches_a_real_run(zoo: Path, tmp_path: Path) -> None:
@@ -164,8 +165,13 @@ def test_a_bad_value_is_a_usage_error(
         ["--all", "--name", "a"],
         ["--name", "a", "--list", "a"],
         ["--list", "a", "--print_all"],
+        *(["--name=x", f"--{option}", ""] for option in PATTERNS[1:]),
+        *(["--name=x", f"--{option}= , "] for option in PATTERNS[1:]),
         ["--name", ""],
         ["--name", " , "],
+        ["--list", ""],
+        *(["--all", f"--{option}="] for option in ("output_dir", "cache_dir", "report")),
+        ["--all", "--dry_run", "--report", "r.json"],
         ["--name"],
         ["--all", "--bogus"],
         ["--all", "stray"],
@@ -184,48 +190,24 @@ def test_wrong_arguments_are_a_usage_error(run: Run, arguments: list[str]) -> No
 
 
 @pytest.mark.parametrize(
-    ("content", "problem"),
+    ("arguments", "problem"),
     [
-        (None, "No such file"),
-        ("folder", "Is a directory"),
-        (b"\x7fELF\x00\xff\xfe", "not UTF-8"),
-        ("näme".encode("latin-1"), "not UTF-8"),
-        (b"alpha\n'beta\n", "line 2: No closing quotation"),
-        (b'alpha\nbeta "x\n', "line 2: No closing quotation"),
-        (b"beta\\", "line 1: No escaped character"),
-        ("huge", "larger than"),
+        (["--foo"], "unrecognized arguments: --foo"),
+        (["--dry_run", "stray", "-x"], "unrecognized arguments: stray -x"),
+        ([], "one of the arguments --all --name --list --print_all is required"),
+        (["--name=a", "--list=b"], "argument --list: not allowed with argument --name"),
+        (["--all", "--tag="], "argument --tag: expected at least one pattern"),
+        (["--all", "-o", ""], "argument -o/--output_dir: expected a path, got nothing"),
+        (
+            ["--all", "--report=r", "--dry_run"],
+            "argument --dry_run: not allowed with argument --report",
+        ),
     ],
+    ids=repr,
 )
-def test_bad_list_files(run: Run, zoo: Path, content: bytes | str | None, problem: str) -> None:
-    path = zoo.parent / "models.lst"
-    if content == "folder":
-        path.mkdir()
-    elif content == "huge":
-        path.touch()
-        os.truncate(path, MAX_LIST + 1)
-    elif isinstance(content, bytes):
-        path.write_bytes(content)
-    status, out, error = run("--source", zoo, "--list", path)
-    assert (status, out) == (2, "")
-    assert f"--list: {path}: " in one_line(error)
-    assert problem in error
-
-
-@pytest.mark.parametrize(
-    ("content", "selected"),
-    [
-        (b"\xef\xbb\xbfbeta\r\nalpha # why\r\n", ["beta", "alpha"]),
-        (b"# nothing\n\n", []),
-        (b"", []),
-        (b"'a'lpha ignored\n", ["alpha"]),
-    ],
-)
-def test_list_files(run: Run, zoo: Path, content: bytes, selected: list[str]) -> None:
-    path = zoo.parent / "models.lst"
-    path.write_bytes(content)
-    status, out, error = run("--source", zoo, "--list", path, "--dry_run")
-    assert (status, error) == (0, "")
-    assert [line for line in out.splitlines()[:-1] if not line.startswith(" ")] == selected
+def test_a_usage_error_names_the_worst_mistake(run: Run, arguments: list[str], problem: str) -> None:
+    expected = f"downloader.py: error: {problem} (see downloader.py --help)\n"
+    assert run(*arguments) == (2, "", expected)
 
 
 @pytest.mark.parametrize("text", ["FP8", "FP16,FP8", "fp16", "", " , "])
@@ -233,6 +215,17 @@ def test_an_unknown_precision_names_the_known_ones(run: Run, zoo: Path, text: st
     status, out, error = run("--source", zoo, "--all", "--precisions", text)
     assert (status, out) == (1, "")
     assert all(precision in one_line(error) for precision in KNOWN_PRECISIONS)
+
+
+def test_models_without_a_file_of_the_precisions_are_named(run: Run, zoo: Path) -> None:
+    for name in ("gamma", "delta"):
+        files = {f"FP16/{name}.{end}": b"x" for end in ("xml", "bin")}
+        add_local_model(zoo, name, files, framework="dldt", model_optimizer_args=None)
+    command = ["--source", zoo, "--all", "--output_dir", zoo.parent / "out", "--precisions"]
+    for option in ([], ["--dry_run"]):
+        status, _, error = run(*command, "FP16-INT1,FP32", *option)
+        assert (status, error) == (0, "warning: no file of these precisions: delta, gamma\n")
+    assert run(*command, "FP16,FP32")[::2] == (0, "")
 
 
 @pytest.mark.parametrize(

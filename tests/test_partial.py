@@ -15,12 +15,13 @@ from pathlib import Path
 import filelock
 import pytest
 from modelzoo.checksum import Checksum
+from modelzoo.claiming import claim, partial_size
 from modelzoo.errors import StorageError
-from modelzoo.partial import WORTH_RESUMING, Partial, Provenance, claim, partial_size
+from modelzoo.partial import WORTH_RESUMING, Partial, Provenance
 
 from tests.zoo import content, tree
 
-SOURCE = Provenance("https://example.com/x", '"v1"', 3 * WORTH_RESUMING)
+SOURCE = Provenance("https://example.com/x", '"v1"')
 BIG = content("big", WORTH_RESUMING + 10)
 
 
@@ -123,7 +124,8 @@ def test_one_thread_holds_it(target: Path) -> None:
 HOLDER = """
 import sys
 from pathlib import Path
-from modelzoo.partial import Provenance, claim
+from modelzoo.claiming import claim
+from modelzoo.partial import Provenance
 partial = claim(Path(sys.argv[1]))
 partial.begin(0, Provenance("u", "v"), "sha256")
 partial.write(b"by another process")

@@ -14,12 +14,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from modelzoo.checksum import Checksum
+from modelzoo.claiming import claim, partial_size
 from modelzoo.errors import Reason, StorageError
-from modelzoo.partial import WORTH_RESUMING, Partial, Provenance, claim, partial_size
+from modelzoo.partial import WORTH_RESUMING, Partial, Provenance
 
 from tests.zoo import content, tree
 
-SOURCE = Provenance("https://example.com/x", '"v1"', 3 * WORTH_RESUMING)
+SOURCE = Provenance("https://example.com/x", '"v1"')
 BIG = content("big", WORTH_RESUMING + 10)
 
 
@@ -91,7 +92,7 @@ def test_resumed_with_its_notes(target: Path, flight: Path) -> None:
 
 def test_bytes_of_another_version_never_keep_the_old_notes(target: Path) -> None:
     left_by_a_killed_run(target, BIG)
-    left_by_a_killed_run(target, b"of another version", Provenance(SOURCE.url, '"v2"', 99))
+    left_by_a_killed_run(target, b"of another version", Provenance(SOURCE.url, '"v2"'))
     with taken(target) as partial:
         assert (partial.size, partial.provenance) == (18, None)
         partial.begin(18, Provenance("https://mirror.example.com/x"), "sha256")

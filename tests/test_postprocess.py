@@ -133,6 +133,17 @@ def test_results_that_have_no_place_change_nothing(
     assert tree(folder) == before
 
 
+@pytest.mark.parametrize("name", ["data.zip", "DATA.zip", "sub/more.tgz", "data.zip/x"])
+def test_an_archive_that_holds_the_name_of_an_archive(folder: Path, staging: Path, name: str) -> None:
+    """What is in it would be removed with the archive."""
+    make_archive(folder / "data.zip", "zip", [("ok", b"1"), (name, b"not to be lost")])
+    before = tree(folder)
+    steps = UnpackArchive("sub/more.tgz", "gztar"), UnpackArchive("data.zip", "zip")
+    with pytest.raises(PostprocessingError, match=f'an archive holds "{name}", which cannot be there'):
+        run(folder, staging, *steps)
+    assert tree(folder) == before
+
+
 def test_chained_patches_keep_the_first_original(folder: Path, staging: Path) -> None:
     steps = [RegexReplace("net.xml", "layer", word, 1) for word in ("a", "b", "c")]
     changes = run(folder, staging, *steps)
@@ -227,5 +238,13 @@ def test_full_disk_changes_nothing(folder: Path, staging: Path, small_files: int
     before = tree(folder)
     with pytest.raises(StorageError) as caught:
         run(folder, staging, UnpackArchive("data.zip", "zip"))
+    assert caught.value.reason == Reason.NO_SPACE
+    assert tree(folder) == before
+
+
+def test_full_disk_while_patching(folder: Path, staging: Path, small_files: int) -> None:
+    before = tree(folder)
+    with pytest.raises(StorageError, match="the disk is full") as caught:
+        run(folder, staging, RegexReplace("net.xml", "layer", "x" * (small_files // 2)))
     assert caught.value.reason == Reason.NO_SPACE
     assert tree(folder) == before

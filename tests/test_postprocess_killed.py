@@ -1,4 +1,4 @@
-"""A run that is killed anywhere in its postprocessing can be repeated."""
+"""A run that is killed anywhere in its postprocessing, or cannot note its end, can be repeated."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ def test_killed_anywhere_and_repeated(
     files, expected = add_patched_model(tmp_path / "zoo", f"{faulty.url}/")
     for name, data in files.items():
         faulty.add(f"/{name}", serve(data))
+    models = modelzoo.find(sources=[tmp_path / "zoo"])
     left = 0
 
     def stop_before(function: Callable[..., object]) -> Callable[..., object]:
@@ -51,14 +52,14 @@ def test_killed_anywhere_and_repeated(
             patch.setattr("shutil.rmtree", lambda *_, **__: None)
             left = point
             try:
-                modelzoo.download("m", out, sources=[tmp_path / "zoo"])
+                modelzoo.download(models, out)
             except Killed:
                 pass
         if left > 0:
             break
         fetched = {path.name for path in (out / "m").iterdir() if path.suffix != ".download"}
         before = len(faulty.requests)
-        modelzoo.download("m", out, sources=[tmp_path / "zoo"])
+        modelzoo.download(models, out)
         again = {request.path[1:] for request in faulty.requests[before:]}
         assert again <= set(files) - fetched, point
         if "a.txt" in fetched:
@@ -67,6 +68,29 @@ def test_killed_anywhere_and_repeated(
         left_over = [path.name for path in (out / ".modelzoo").rglob("*") if path.is_file()]
         assert set(left_over) <= {"m.json", "zoo-m.download"}, point
     assert 12 < point < 999
+
+
+@pytest.mark.parametrize("blocked", [".modelzoo/receipts", ".modelzoo/receipts/zoo/m.json/x"])
+def test_archives_stay_while_no_receipt_can_be_written(
+    tmp_path: Path, faulty: FaultyServer, blocked: str
+) -> None:
+    """Removed, they would have to be fetched by every run."""
+    files, expected = add_patched_model(tmp_path / "zoo", f"{faulty.url}/")
+    for name, data in files.items():
+        faulty.add(f"/{name}", serve(data))
+    out = tmp_path / "out"
+    (out / blocked).parent.mkdir(parents=True)
+    (out / blocked).write_bytes(b"in the way")
+    for _ in range(2):
+        modelzoo.download("m", out, sources=[tmp_path / "zoo"])
+        assert tree(out / "m") == expected | {"data.zip": files["data.zip"]}
+    (out / blocked).unlink()
+    if blocked.endswith("x"):
+        (out / blocked).parent.rmdir()
+    for _ in range(2):
+        modelzoo.download("m", out, sources=[tmp_path / "zoo"])
+        assert tree(out / "m") == expected
+    assert sorted(request.path[1:] for request in faulty.requests) == sorted(files)
 
 
 KILLED_CHILD = """

@@ -230,7 +230,8 @@ def test_data_is_synced_before_its_receipt(run: Run, monkeypatch: pytest.MonkeyP
 
     def noted_replace(source: Any, target: Any) -> None:
         replace(source, target)
-        happened.append(str(target))
+        if run.out in Path(target).parents:  # not what is kept of the catalog
+            happened.append(str(target))
 
     monkeypatch.setattr(os, "fsync", noted_fsync)
     monkeypatch.setattr(os, "replace", noted_replace)
@@ -262,7 +263,8 @@ class SetClock(Clock):
 
 def empty(model: Model) -> Receipt:
     names = {"model": model.name, "source": model.source, "version": None}
-    return Receipt(**names, time="", inputs=(), outputs=())
+    steps = receipts.steps_text(model.postprocessing)
+    return Receipt(**names, time="", inputs=(), outputs=(), steps=steps)
 
 
 def test_batches(run: Run, tmp_path: Path) -> None:

@@ -125,6 +125,10 @@ def test_programs_name_themselves(installed: Path, tmp_path: Path) -> None:
     for name in ("modelzoo-downloader", "modelzoo-info-dumper"):
         assert run(installed / name, "--version", cwd=tmp_path) == f"modelzoo {VERSION}\n"
         assert run(installed / name, "--help", cwd=tmp_path).startswith(f"usage: {name} ")
+        (tmp_path / f"my-{name}").symlink_to(installed / name)
+        shown = run(tmp_path / f"my-{name}", "--help", cwd=tmp_path)
+        assert shown.startswith(f"usage: my-{name} ")
+        assert ("--output_dir" in shown) == (name == "modelzoo-downloader")
 
 
 def test_a_missing_dependency(installed: Path, tmp_path: Path) -> None:
@@ -132,7 +136,7 @@ def test_a_missing_dependency(installed: Path, tmp_path: Path) -> None:
     done = subprocess.run(
         [installed / "python", "-S", "-c",
          "import sys; sys.path.append(sys.argv.pop(1)); sys.argv[0] = 'modelzoo-downloader'\n"
-         "from modelzoo.__main__ import installed; sys.exit(installed())",
+         "from modelzoo.__main__ import downloader; sys.exit(downloader())",
          *installed.parent.glob("lib/python*/site-packages"), "--all"],
         cwd=tmp_path, capture_output=True, text=True,
     )  # fmt: skip

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
-import pkgutil
-import shlex
+import signal
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 
+_PACKAGES = {"yaml": "pyyaml"}
+"""What a module's package is called, where it is called otherwise."""
+
 
 def tools() -> list[str]:
     """The names of all tools: the modules in `commands` that have a `main`."""
+    import pkgutil
+
     names = [module.name for module in pkgutil.iter_modules([str(HERE / "commands")])]
     modules = (importlib.import_module(f".commands.{name}", __package__) for name in names)
     return [n for n, module in zip(names, modules, strict=True) if hasattr(module, "main")]
@@ -44,18 +50,28 @@ def _explained(act: Callable[[], int], program: str) -> int:
         missing = (error.name or "").partition(".")[0]
         if missing in ("", "common", "modelzoo"):
             raise
+        import shlex
+
         requirements = HERE.parent.parent / "requirements.in"
         what = ["-r", str(requirements)] if requirements.is_file() else ["modelzoo-tools"]
         command = shlex.join([sys.executable, "-m", "pip", "install", *what])
-        print(f"{program}: the package {missing} is missing; install with: {command}", file=sys.stderr)
+        package = _PACKAGES.get(missing, missing)
+        print(f"{program}: the package {package} is missing; install with: {command}", file=sys.stderr)
         return 1
+    finally:
+        # All is said; what the interpreter does at its end cannot be interrupted without a traceback.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        gc.freeze()  # nor does it have to look through everything for cycles three times
 
 
-def installed() -> int:
-    """The entry point of the installed commands: `modelzoo-info-dumper` runs `info_dumper`."""
-    program = Path(sys.argv[0]).name
-    tool = program.removesuffix(".exe").removeprefix("modelzoo-").replace("-", "_")
-    return run(tool, sys.argv[1:], program)
+def _installed(tool: str) -> int:
+    return run(tool, sys.argv[1:], Path(sys.argv[0]).name)
+
+
+# The entry points of the installed commands, which may be started through a link of any name.
+downloader = partial(_installed, "downloader")
+info_dumper = partial(_installed, "info_dumper")
 
 
 def main() -> int:
@@ -70,7 +86,7 @@ def _choose(arguments: list[str], program: str) -> int:
     parser.add_argument("tool", choices=tools(), help="what to run, with its arguments after it")
     tool = parser.parse(arguments[:1]).tool
     module = importlib.import_module(f".commands.{tool}", __package__)
-    return int(module.main(arguments[1:], f"{program} {tool}"))
+    return _session(module.main, arguments[1:], f"{program} {tool}")  # its errors name the tool
 
 
 if __name__ == "__main__":

@@ -2,33 +2,42 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from .cache import Cache
 from .cancel import Cancel
-from .catalog import active_sources, load_catalog
+from .catalog import Choice, active_sources, choose
 from .clock import Clock
 from .description import describe
 from .engine import Engine
 from .errors import Interrupted, ModelZooError, StorageError, UsageError
 from .events import Event, Report
+from .gates import Connections
 from .jobs import run
 from .model import Model
 from .outcome import Summary
 from .plan import make_plans
-from .selection import Filters, parse_precisions, select
+from .selection import Filters, parse_precisions
 from .stores import Settings, Stores
 
 Names = str | Iterable[str]
+
+Sources = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 MAX_JOBS = 1024
 """More transfers at a time would only keep threads, connections and servers busy with each other."""
 
 MAX_TIMEOUT = 86400
 """Seconds; systems refuse timeouts of centuries."""
+
+MAX_INTERVAL = 3600
+"""Seconds between two progress events of a file."""
 
 
 class DownloadFailed(ModelZooError):
@@ -46,12 +55,12 @@ class DownloadFailed(ModelZooError):
         self.summary = summary
 
 
-def list_models(*, sources: Sequence[str | os.PathLike[str]] = ()) -> list[str]:
+def list_models(*, sources: Sources = ()) -> list[str]:
     """The names of all models, in the catalog's order.
 
     `sources` are folders, or `builtin` and `demo`; without any, the same as for the commands.
     """
-    return [model.id for model in _catalog(sources)]
+    return _choose(None, sources).ids
 
 
 def find(
@@ -62,7 +71,7 @@ def find(
     framework: Names = (),
     license: Names = (),  # noqa: A002 - the option's name
     tag: Names = (),
-    sources: Sequence[str | os.PathLike[str]] = (),
+    sources: Sources = (),
 ) -> list[Model]:
     """The models that the filters mean; names may be patterns, None means all.
 
@@ -76,12 +85,10 @@ def find(
         licenses=_several(license),
         tags=_several(tag),
     )
-    return select(_catalog(sources), filters)
+    return list(_choose(filters, sources).models())
 
 
-def info(
-    names: Names | None = None, *, sources: Sequence[str | os.PathLike[str]] = ()
-) -> list[dict[str, Any]]:
+def info(names: Names | None = None, *, sources: Sources = ()) -> list[dict[str, Any]]:
     """What `info_dumper` prints, as Python values."""
     return [describe(model) for model in find(names, sources=sources)]
 
@@ -97,9 +104,12 @@ def download(
     timeout: float = 60.0,
     offline: bool = False,
     force: bool = False,
+    connections: int = 64,
+    connections_per_host: int = 32,
+    limit_rate: float | None = None,
     progress_interval: float = 0.2,
     report: Report | None = None,
-    sources: Sequence[str | os.PathLike[str]] = (),
+    sources: Sources = (),
 ) -> Summary:
     """Bring models (names, patterns, or what `find` returned, also mixed) into `output_dir`.
 
@@ -115,6 +125,9 @@ def download(
         timeout=timeout,
         offline=offline,
         force=force,
+        connections=connections,
+        connections_per_host=connections_per_host,
+        limit_rate=limit_rate,
         progress_interval=progress_interval,
     )
     wanted = None if precisions is None else parse_precisions(",".join(_several(precisions)))
@@ -128,16 +141,24 @@ def download(
     return summary
 
 
-def _models(
-    models: str | Model | Iterable[str | Model], sources: Sequence[str | os.PathLike[str]]
-) -> list[Model]:
+def _models(models: str | Model | Iterable[str | Model], sources: Sources) -> list[Model]:
     """The models in this order, found where only their names are given, each one once."""
     wanted: list[Any] = [models] if isinstance(models, str | Model) else list(models)
     if odd := [item for item in wanted if not isinstance(item, str | Model)]:
         raise TypeError(f"expected names or models, got {odd[0]!r}")
-    named = find([m for m in wanted if isinstance(m, str)], sources=sources)
-    chosen = [m for m in wanted if isinstance(m, Model)] + named
-    return list({m.qualified: m for m in chosen}.values())
+    chosen: dict[str, Model] = {}
+    for are_names, some in itertools.groupby(wanted, lambda item: isinstance(item, str)):
+        for model in find(some, sources=sources) if are_names else some:
+            _require_same(chosen.setdefault(model.qualified, model), model)
+    return list(chosen.values())
+
+
+def _require_same(one: Model, other: Model) -> None:
+    """Raise ModelZooError for two models of one name: a run could not tell them apart."""
+    # How a model is called among the sources that were active is no part of it.
+    if msgspec.structs.replace(one, id="") != msgspec.structs.replace(other, id=""):
+        places = " and ".join(m.config_dir or m.subdirectory for m in (one, other))
+        raise ModelZooError(f"two different models are called {one.qualified}: {places}")
 
 
 class Listener:
@@ -179,6 +200,9 @@ def make_engine(
     timeout: float = 60.0,
     offline: bool = False,
     force: bool = False,
+    connections: int = 64,
+    connections_per_host: int = 32,
+    limit_rate: float | None = None,
     progress_interval: float = 0.2,
 ) -> Engine:
     """What all transfers of one run share; raises UsageError for numbers that make no sense."""
@@ -186,6 +210,10 @@ def make_engine(
         raise UsageError(f"expected at least 1 attempt, got {attempts}")
     if not 0 < timeout <= MAX_TIMEOUT:
         raise UsageError(f"expected a timeout above 0 and up to {MAX_TIMEOUT} seconds, got {timeout}")
+    if not 0 <= progress_interval <= MAX_INTERVAL:
+        raise UsageError(
+            f"expected an interval of 0 to {MAX_INTERVAL} seconds, got {progress_interval}"
+        )
     return Engine(
         stores=Stores(Settings(timeout=timeout, offline=offline)),
         cache=None if cache_dir is None else Cache(cache_dir),
@@ -195,6 +223,8 @@ def make_engine(
         attempts=attempts,
         timeout=timeout,
         force=force,
+        connections=Connections(connections, connections_per_host),
+        limit_rate=limit_rate,
         progress_interval=progress_interval,
     )
 
@@ -216,18 +246,20 @@ def fetch(
     return summary
 
 
-def _catalog(sources: Sequence[str | os.PathLike[str]]) -> list[Model]:
-    return load_catalog(active_sources([os.fspath(s) for s in sources] or _own_sources()), _warn)
-
-
-def _own_sources(environ: Mapping[str, str] = os.environ) -> list[str]:
-    return [s.strip() for s in environ.get("MODELZOO_SOURCE", "").splitlines() if s.strip()]
+def _choose(filters: Filters | None, sources: Sources) -> Choice:
+    several = [sources] if isinstance(sources, str | os.PathLike) else sources
+    return choose(active_sources([os.fspath(source) for source in several]), filters, _warn)
 
 
 def _warn(message: str) -> None:
+    """A warning about the line that called this package, however deep in it that is noticed."""
+    import inspect
     import warnings
 
-    warnings.warn(message, stacklevel=4)
+    frame, depth = inspect.currentframe(), 1
+    while frame and (frame.f_globals.get("__package__") or "").partition(".")[0] == __package__:
+        frame, depth = frame.f_back, depth + 1
+    warnings.warn(message, stacklevel=depth)
 
 
 def _several(names: Names) -> tuple[str, ...]:

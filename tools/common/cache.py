@@ -9,13 +9,15 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections import deque
 from pathlib import Path
+from typing import BinaryIO
 
-from .checksum import CHUNK, Checksum
+from .checksum import Checksum
+from .claiming import claim
 from .disk import storage_errors
 from .errors import StorageError
-from .partial import Partial, claim
+from .partial import Partial
 
 FORMAT = "1"
 
@@ -45,16 +47,13 @@ class Cache:
         """
         return claim(self._staging / checksum.value)
 
-    def read(self, checksum: Checksum) -> Iterator[bytes]:
-        """The bytes of an entry, in pieces; raises OSError."""
+    def open(self, checksum: Checksum) -> BinaryIO:
+        """An entry, to be read; raises OSError."""
         try:
-            file = self.path(checksum).open("rb", buffering=0)
-        except (IsADirectoryError, PermissionError):
-            self.drop(checksum)  # whatever this is, it will never be readable
+            return self.path(checksum).open("rb", buffering=0)
+        except IsADirectoryError:
+            self.drop(checksum)  # it will never be a file
             raise
-        with file:
-            while chunk := file.read(CHUNK):
-                yield chunk
 
     def fill(self, reservation: Partial, checksum: Checksum, file: Path) -> None:
         """Keep a copy of a verified file; raises StorageError."""
@@ -63,8 +62,7 @@ class Cache:
             reservation.reset()  # a killed process may have begun a copy
             with storage_errors(entry), file.open("rb", buffering=0) as source:
                 entry.parent.mkdir(parents=True, exist_ok=True)
-                while chunk := source.read(CHUNK):
-                    reservation.write(chunk)
+                deque(reservation.copy(source.fileno()), maxlen=0)
             reservation.finish(entry)
         except StorageError:
             reservation.discard()  # part of a copy is of no use, and may be what fills the disk

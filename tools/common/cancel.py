@@ -25,6 +25,11 @@ class Cancel:
         if self._flag.is_set():
             raise Interrupted
 
+    def sleep(self, seconds: float) -> None:
+        """Do nothing for so long; raises Interrupted once the run has been stopped."""
+        self._flag.wait(seconds)
+        self.check()
+
     @contextlib.contextmanager
     def waking(self, abort: Callable[[], None]) -> Iterator[None]:
         """While inside, `abort` is called (from another thread) should the run be stopped."""

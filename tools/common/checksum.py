@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from pathlib import Path
 from typing import Protocol
@@ -48,6 +47,8 @@ def new_hasher(algorithm: str) -> Hasher:
 
     `usedforsecurity=False` lets them work on machines in FIPS mode too.
     """
+    import hashlib  # it loads OpenSSL, which only transfers need
+
     return hashlib.new(algorithm, usedforsecurity=False)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from .credentials import mask
 from .model import Model, ModelFile
 
 
@@ -39,5 +38,14 @@ def _describe_file(file: ModelFile) -> dict[str, Any]:
         "name": file.name,
         "size": file.size,
         "checksum": str(file.checksum) if file.checksum else None,
-        "sources": [mask(origin.written) for origin in file.origins],
+        "sources": [shown(origin.written) for origin in file.origins],
     }
+
+
+def shown(url: str) -> str:
+    """The URL without secrets; what has no place for any, as nearly all, is found out at once."""
+    if url.isprintable() and "@" not in url and "=" not in url:
+        return url
+    from .credentials import mask
+
+    return mask(url)

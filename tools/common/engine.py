@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,7 @@ from .clock import Clock
 from .credentials import mask
 from .errors import Reason, TransferError
 from .events import Event, ModelFileDownloadProgress, OriginKind, Report
-from .gates import Gates, backoff
+from .gates import Connections, Gates, RateLimit, backoff
 from .model import ModelFile, Origin
 from .stores import Stores
 
@@ -44,6 +45,22 @@ class Delivery(msgspec.Struct, frozen=True):
     verified: bool = True
 
 
+class Traffic:
+    """Counts the bytes that came, finished files or not."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._bytes: Counter[OriginKind] = Counter()
+
+    def add(self, kind: OriginKind, count: int) -> None:
+        """So many more came from there."""
+        with self._lock:
+            self._bytes[kind] += count
+
+    def __getitem__(self, kind: OriginKind) -> int:
+        return self._bytes[kind]
+
+
 @dataclass(frozen=True)
 class Engine:
     """What all transfers of a run share."""
@@ -58,10 +75,15 @@ class Engine:
     force: bool = False
     progress_interval: float = 0.2
     backoff: Callable[[int], float] = backoff
+    connections: Connections = field(default_factory=Connections)
+    limit_rate: float | None = None
+    traffic: Traffic = field(default_factory=Traffic)
     gates: Gates = field(init=False)
+    limit: RateLimit = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "gates", Gates(self.clock))
+        object.__setattr__(self, "limit", RateLimit(self.limit_rate, self.clock, self.cancel))
         object.__setattr__(self, "report", _one_at_a_time(self.report))
 
 
@@ -75,26 +97,34 @@ def _one_at_a_time(report: Report) -> Report:
     return locked
 
 
+class Stall:
+    """Notices a connection that has all but stopped."""
+
+    def __init__(self, engine: Engine, url: str) -> None:
+        self._clock, self._timeout, self._url = engine.clock, engine.timeout, url
+        self._since, self._bytes = engine.clock.now(), 0
+
+    def add(self, count: int) -> None:
+        """So many bytes came; raises TransferError when too few have come for too long."""
+        self._bytes += count
+        if (now := self._clock.now()) - self._since < self._timeout:
+            return
+        if self._bytes < STALLED * self._timeout:
+            problem = f"stalled: less than {STALLED} bytes a second for {self._timeout:g} s"
+            raise TransferError(Reason.TIMEOUT, problem, url=mask(self._url), transient=True)
+        self._since, self._bytes = now, 0
+
+
 class Progress:
-    """Reports progress at most every so often, and notices a source that has all but stopped."""
+    """Reports the progress of a file, at most every so often."""
 
     def __init__(self, job: Job, engine: Engine, kind: OriginKind) -> None:
         self._job, self._engine, self._kind = job, engine, kind
-        self._since = engine.clock.now()
         self._shown, self._size = float("-inf"), -1
-        self._bytes = 0
 
-    def add(self, count: int, url: str, size: int) -> None:
-        """So many bytes came; raises TransferError when too few have come for too long."""
-        self._bytes += count
-        self.show(size)
-        timeout = self._engine.timeout
-        if (now := self._engine.clock.now()) - self._since < timeout:
-            return
-        if self._bytes < STALLED * timeout:
-            problem = f"stalled: less than {STALLED} bytes a second for {timeout:g} s"
-            raise TransferError(Reason.TIMEOUT, problem, url=mask(url), transient=True)
-        self._since, self._bytes = now, 0
+    def add(self, count: int) -> None:
+        """So many bytes came from there."""
+        self._engine.traffic.add(self._kind, count)
 
     def show(self, size: int, last: bool = False) -> None:
         """Report that `size` bytes are here: the first time, from time to time, and at last."""

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import threading
+from collections import Counter
+from collections.abc import Iterator
 
+from .cancel import Cancel
 from .clock import Clock
 from .credentials import credential_for, host_of, mask
 from .errors import Reason, TransferError
@@ -49,6 +53,83 @@ class Gates:
         if credential and credential.key in self._refused:
             problem = f"not asked: {credential.name} was refused for another file"
             raise TransferError(Reason.ACCESS_DENIED, problem, url=mask(url))
+
+
+class Connections:
+    """How many connections there may be: in all, and to each host.
+
+    Every file in transfer has one; what is left may be taken for parts of files, each file its share.
+    """
+
+    def __init__(self, total: int = 64, per_host: int = 32) -> None:
+        self._total, self._per_host = total, per_host
+        self._lock = threading.Lock()
+        self._files: Counter[str] = Counter()
+        self._parts: Counter[str] = Counter()
+        self._single: set[str] = set()
+
+    @contextlib.contextmanager
+    def file(self, url: str) -> Iterator[None]:
+        """One file is in transfer."""
+        gate = _gate(url)
+        with self._lock:
+            self._files[gate] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._files[gate] -= 1
+
+    def share(self, url: str) -> int:
+        """Connections that one file of this host may have now, its first one included."""
+        gate = _gate(url)
+        with self._lock:
+            if gate in self._single:
+                return 1
+            files = max(1, self._files[gate])
+            return max(1, min(self._per_host // files, self._total // max(1, self._files.total())))
+
+    def take(self, url: str) -> bool:
+        """One more connection for a part of a file, if there may be one."""
+        gate = _gate(url)
+        with self._lock:
+            here = self._files[gate] + self._parts[gate]
+            everywhere = self._files.total() + self._parts.total()
+            free = here < self._per_host and everywhere < self._total
+            if free and gate not in self._single:
+                self._parts[gate] += 1
+                return True
+            return False
+
+    def give(self, url: str) -> None:
+        """A connection that was taken is free again."""
+        with self._lock:
+            self._parts[_gate(url)] -= 1
+
+    def refuse(self, url: str) -> None:
+        """The URL's host serves no parts, or not faster: one connection a file from now on."""
+        with self._lock:
+            self._single.add(_gate(url))
+
+
+class RateLimit:
+    """Caps all transfers of a run together, at so many bytes a second (None: no cap)."""
+
+    def __init__(self, rate: float | None, clock: Clock, cancel: Cancel) -> None:
+        self.rate = rate
+        self._clock, self._cancel = clock, cancel
+        self._lock = threading.Lock()
+        self._due = clock.now()
+
+    def take(self, count: int) -> None:
+        """Return when `count` more bytes are within the limit; raises Interrupted."""
+        if self.rate is None:
+            return
+        with self._lock:
+            now = self._clock.now()
+            self._due = max(self._due, now) + count / self.rate
+            wait = self._due - now
+        self._cancel.sleep(wait)
 
 
 def _gate(url: str) -> str:

@@ -8,21 +8,17 @@ nobody waits for it before the end.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import deque
 
 from .checksum import CHUNK, Checksum, new_hasher
+from .disk import read_at
 
 INLINE = 2 << 20
 """Bytes up to which a thread costs more than it saves."""
 
 PENDING = 4
 """Pieces (of at most a MiB) that wait in memory."""
-
-
-_READS_ASIDE = hasattr(os, "pread")
-"""Whether a file can be read without moving where others write; Windows cannot."""
 
 
 class FileHasher:
@@ -41,9 +37,11 @@ class FileHasher:
     def follow(self, size: int, offset: int = 0, data: bytes = b"") -> None:
         """The first `size` bytes are in the file now; `data`, just written at `offset`, may help."""
         next_piece = offset == self._position and size == offset + len(data)
-        if self._thread is None and next_piece and (size <= INLINE or not _READS_ASIDE):
+        if self._thread is None and next_piece and size <= INLINE:
             self._hasher.update(data)
             self._position = self._goal = size
+            return
+        if size <= self._position:
             return
         with self._changed:
             self._goal = size
@@ -97,7 +95,7 @@ class FileHasher:
                 return self._pieces.popleft()[1]
             until = self._pieces[0][0] if self._pieces else self._goal
             count = min(CHUNK, until - self._position)
-        piece = os.pread(self._handle, count, self._position)
+        piece = read_at(self._handle, count, self._position)
         if not piece:
             raise OSError(f"the file ended at {self._position}, expected {until} bytes")
         return piece

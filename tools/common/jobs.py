@@ -60,7 +60,7 @@ def run(plans: Sequence[ModelPlan], output_dir: Path, workers: int, engine: Engi
         writer.flush()
     summary = _conclude(runs, why, output_dir, engine.clock.now() - started)
     writer.flush()
-    engine.report(run_end(summary))
+    engine.report(run_end(summary, engine.traffic["network"]))
     return summary
 
 
@@ -219,13 +219,14 @@ class _ModelRun:
     def _postprocess(self) -> None:
         name = self._model.id
         self._engine.report(ModelPostprocessingBegin(model=name))
-        folder, steps = self._root / self._model.subdirectory, self._model.postprocessing
+        folder, steps = self._root / self._model.subdirectory, self._plan.steps
         try:
             changes = postprocess(folder, steps, self._staging, self._engine.cancel)
             receipt = self._receipt(changes)
             self._writer.arrived(self._root / output.path for output in receipt.outputs)
-            self._writer.add(self._model, lambda: receipt)
-            remove(folder, changes)
+            # Without a receipt the next run needs the archives, and should not have to fetch them.
+            if self._writer.add(self._model, lambda: receipt):
+                remove(folder, changes)
         except ModelZooError as error:
             self._failure = error
         reason, message = (f.reason, str(f)) if (f := self._failure) else (None, None)

@@ -5,6 +5,7 @@ They are frozen and do no I/O. What a field means is described in docs/catalog.m
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Annotated, Any
 from urllib.parse import urljoin, urlsplit
 
@@ -81,6 +82,10 @@ class RegexReplace(msgspec.Struct, frozen=True, tag_field="$type", tag="regex_re
     count: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
+ORIGINAL_SUFFIX = ".orig"
+"""What the original of a file with replaced text is kept as."""
+
+
 class UnpackArchive(msgspec.Struct, frozen=True, tag_field="$type", tag="unpack_archive"):
     """Unpack a downloaded archive beside itself and remove it; `format` as `shutil` names it."""
 
@@ -126,3 +131,20 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
         if precisions is None:
             return self.files
         return tuple(f for f in self.files if f.variant is None or f.variant in precisions)
+
+    def variant_of(self, path: str) -> str | None:
+        """The variant of a file in the model's folder: one that comes, or was made from one.
+
+        What an archive holds is unpacked beside it: it belongs to the archive of the nearest folder.
+        """
+        variants = {file.name: file.variant for file in self.files}
+        for name in (path, path.removesuffix(ORIGINAL_SUFFIX)):
+            if name in variants:
+                return variants[name]
+        unpacked = (s.file for s in self.postprocessing if isinstance(s, UnpackArchive))
+        near = [a for a in unpacked if a in variants and path.startswith(a[: a.rfind("/") + 1])]
+        return variants[max(near, key=lambda archive: archive.rfind("/"))] if near else None
+
+    def steps_of(self, variants: Container[str | None]) -> tuple[Step, ...]:
+        """The postprocessing of the files of these variants."""
+        return tuple(s for s in self.postprocessing if self.variant_of(s.file) in variants)

@@ -88,7 +88,7 @@ def end_event(model: str, path: str, outcome: FileOutcome) -> ModelFileDownloadE
     )
 
 
-def run_end(summary: Summary) -> RunEnd:
+def run_end(summary: Summary, bytes_network: int) -> RunEnd:
     """The last event of a run."""
     files = [file for model in summary.models for file in model.files]
 
@@ -101,7 +101,7 @@ def run_end(summary: Summary) -> RunEnd:
         models_failed=sum(not model.successful for model in summary.models),
         files=len(files),
         files_failed=sum(not file.successful for file in files),
-        bytes_network=came("network"),
+        bytes_network=bytes_network,
         bytes_cache=came("cache"),
         bytes_local=came("local"),
         seconds=summary.seconds,

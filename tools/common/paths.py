@@ -17,6 +17,8 @@ PARTIAL_SUFFIX = ".download"
 
 _RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³]) *(\..*)?", re.I)
 _OURS = re.compile(rf"{re.escape(STATE_DIR)}|modelz~[0-9]+", re.I)
+_INVISIBLE = ("Cc", "Cf", "Cs", "Zl", "Zp")
+_NOT_ON_WINDOWS = frozenset('<>:"|?*')
 _IN_FLIGHT = (PARTIAL_SUFFIX, PARTIAL_SUFFIX + ".json")
 
 
@@ -45,10 +47,10 @@ def _check_part(name: str, part: str) -> None:
         raise UnsafePathError(name, f"must not have a part {part!r}")
     # Control characters end strings early in C and forge lines in logs; surrogates cannot be written.
     # Format characters are invisible and reorder what is shown; HFS+ and ext4 may even ignore them.
-    if any(unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") for c in part):
+    if not part.isprintable() and any(unicodedata.category(c) in _INVISIBLE for c in part):
         raise UnsafePathError(name, "must not hold control or invisible characters")
     # A colon is a drive or an alternate stream on Windows; the others cannot be in a name there.
-    if set(part) & set('<>:"|?*'):
+    if not _NOT_ON_WINDOWS.isdisjoint(part):
         raise UnsafePathError(name, 'must not hold any of < > : " | ? *')
     # Windows drops a final dot or space, so "x." would silently become "x".
     if part[-1] in ". ":
@@ -69,8 +71,10 @@ def folded(path: PurePosixPath | str) -> str:
 
     It is the canonical caseless match of the Unicode standard, definition D145.
     """
-    plain = unicodedata.normalize("NFD", str(path)).casefold()
-    return unicodedata.normalize("NFD", plain)
+    text = str(path)
+    if text.isascii():
+        return text.lower()
+    return unicodedata.normalize("NFD", unicodedata.normalize("NFD", text).casefold())
 
 
 def clash(paths: Iterable[str]) -> tuple[str, str] | None:
@@ -80,8 +84,8 @@ def clash(paths: Iterable[str]) -> tuple[str, str] | None:
         if (key := folded(path)) in seen:
             return seen[key], path
         seen[key] = path
-    for path in seen.values():
-        for parent in PurePosixPath(path).parents:
-            if (other := seen.get(folded(parent), "")) and other != path:
+    for key, path in seen.items():
+        while key := key.rpartition("/")[0]:
+            if other := seen.get(key):
                 return other, path
     return None

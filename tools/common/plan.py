@@ -10,14 +10,13 @@ from typing import Literal
 import msgspec
 
 from .cache import Cache
+from .claiming import partial_size
 from .disk import device, existing_parent, file_size, free_space, readable
 from .engine import Job
 from .errors import ModelZooError, Reason, StorageError
-from .model import Model, ModelFile, Origin, RegexReplace, UnpackArchive
-from .partial import partial_size
+from .model import ORIGINAL_SUFFIX, Model, ModelFile, Origin, RegexReplace, Step
 from .paths import clash
-from .postprocess import ORIGINAL_SUFFIX
-from .receipts import Receipt, Receipts, steps_of
+from .receipts import Receipt, Receipts, vouched_files
 
 State = Literal["installed", "present", "partial", "cached", "absent"]
 """`installed`: a receipt vouches for it; `present`: there, to be checked; `partial`: begun."""
@@ -46,6 +45,18 @@ class ModelPlan(msgspec.Struct, frozen=True):
         """Whether there is nothing to do, postprocessing included."""
         return all(file.state == "installed" for file in self.files)
 
+    @property
+    def pending(self) -> tuple[ModelFile, ...]:
+        """The files that no receipt vouches for."""
+        return tuple(file.job.file for file in self.files if file.state != "installed")
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The postprocessing that they need."""
+        variants = {file.variant for file in self.pending}
+        # Steps on what all variants share may need none of the files, but have to be done once.
+        return self.model.steps_of(variants if self.receipt else {None, *variants})
+
     def file(self, path: str) -> FilePlan:
         """The plan of the file with this path."""
         return next(file for file in self.files if file.path == path)
@@ -61,16 +72,28 @@ def make_plans(
     """The plans for these models; ModelZooError when two files have one destination."""
     receipts = Receipts(output_dir)
     plans = [_plan(model, receipts, precisions, cache, force) for model in models]
-    if two := clash(file.path for plan in plans for file in plan.files):
-        raise ModelZooError(f"two selected files have one destination: {two[0]} and {two[1]}")
+    _require_places(plans)
     return plans
+
+
+def _require_places(plans: Sequence[ModelPlan]) -> None:
+    owners: dict[str, list[str]] = defaultdict(list)
+    for plan in plans:
+        for file in plan.files:
+            owners[file.path].append(plan.model.id)
+    if two := clash(file.path for plan in plans for file in plan.files):
+        one, other = f"{two[0]} of {owners[two[0]][0]}", f"{two[1]} of {owners[two[1]][-1]}"
+        raise ModelZooError(
+            f"two selected files have one destination: {one} and {other}; "
+            "select one of them, or give each an output directory of its own"
+        )
 
 
 def look_again(plan: ModelPlan, output_dir: Path) -> ModelPlan:
     """The plan after another process may have worked on the model."""
     files, receipts = [file.job.file for file in plan.files], Receipts(output_dir)
     receipt = receipts.load(plan.model)
-    vouched = _vouched(plan.model, files, receipt, output_dir) if receipt else frozenset()
+    vouched = vouched_files(plan.model, files, receipt, output_dir) if receipt else frozenset()
     return ModelPlan(
         plan.model,
         receipt,
@@ -85,37 +108,14 @@ def _plan(
     cache: Cache | None,
     force: bool,
 ) -> ModelPlan:
-    receipt = None if force else receipts.load(model)
-    files = model.files_of(precisions)
-    vouched = _vouched(model, files, receipt, receipts.root) if receipt else frozenset()
+    receipt = receipts.load(model)
+    files, believed = model.files_of(precisions), None if force else receipt
+    vouched = vouched_files(model, files, believed, receipts.root) if believed else frozenset()
     return ModelPlan(
         model,
         receipt,
         tuple(_file_plan(model, f, receipts.root, f.name in vouched, cache, force) for f in files),
     )
-
-
-def _vouched(model: Model, files: Sequence[ModelFile], receipt: Receipt, root: Path) -> frozenset[str]:
-    """The files that need no look: the receipt knows them as the catalog describes them today.
-
-    Postprocessing needs all of its inputs, so a postprocessed model is vouched for whole or not at all.
-    """
-    if receipt.steps != steps_of(model):
-        return frozenset()
-    came = {i.name: i for i in receipt.inputs}
-    answered = {f.name for f in files if f.name in came and came[f.name].answers(f)}
-    if model.postprocessing:
-        whole = len(answered) == len(files) and all(o.unchanged(root) for o in receipt.outputs)
-        # An archive is removed last: where one is left, a run was killed or somebody put it there.
-        return frozenset(answered if whole and not _archives_left(model, receipt, root) else ())
-    unchanged = {o.path for o in receipt.outputs if o.unchanged(root)}
-    return frozenset(n for n in answered if f"{model.subdirectory}/{n}" in unchanged)
-
-
-def _archives_left(model: Model, receipt: Receipt, root: Path) -> bool:
-    steps = (step for step in model.postprocessing if isinstance(step, UnpackArchive))
-    paths = (f"{model.subdirectory}/{step.file}" for step in steps)
-    return any(receipt.output(path) is None and file_size(root / path) is not None for path in paths)
 
 
 def _file_plan(
@@ -132,7 +132,8 @@ def _file_plan(
     if cache and file.checksum and cache.holds(file.checksum):
         return FilePlan(job, path, "cached", file.size)
     begun = partial_size(destination)
-    missing = None if file.size is None else max(0, file.size - begun)
+    # More than the whole is of no use, and starts over.
+    missing = None if file.size is None else file.size - begun if begun <= file.size else file.size
     return FilePlan(job, path, "partial" if begun else "absent", missing)
 
 
@@ -189,6 +190,5 @@ def _needs(
 
 def _postprocessing_needs(plan: ModelPlan) -> int:
     """At least the size of each archive again, and of each file that is patched."""
-    sizes = {file.job.file.name: file.job.file.size or 0 for file in plan.files}
-    steps = plan.model.postprocessing
-    return sum(sizes.get(s.file, 0) for s in steps if isinstance(s, UnpackArchive | RegexReplace))
+    sizes = {file.name: file.size or 0 for file in plan.pending}
+    return sum(sizes.get(step.file, 0) for step in plan.steps)

@@ -7,7 +7,6 @@ a killed run leaves the inputs as they were.
 from __future__ import annotations
 
 import contextlib
-import re
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -16,14 +15,13 @@ import msgspec
 
 from .archives import unpack
 from .cancel import Cancel
+from .claiming import claim
 from .disk import storage_errors
 from .errors import ModelZooError, PostprocessingError
-from .model import RegexReplace, Step, UnpackArchive
-from .partial import Partial, claim
-from .paths import safe_path
-
-ORIGINAL_SUFFIX = ".orig"
-"""What a patched file's original is kept as."""
+from .model import ORIGINAL_SUFFIX, RegexReplace, Step, UnpackArchive
+from .partial import Partial
+from .patching import patch
+from .paths import PARTIAL_SUFFIX, clash, safe_path
 
 
 class Changes(msgspec.Struct, frozen=True):
@@ -101,25 +99,15 @@ class _Work:
         raise PostprocessingError("no such file")
 
     def patch(self, step: RegexReplace) -> None:
-        """Replace text; too few occurrences mean that the catalog is about another file."""
+        """Replace text."""
         path = self._find(step.file)
-        try:
-            text = path.read_bytes().decode("utf-8")
-        except UnicodeDecodeError:
-            raise PostprocessingError("cannot patch what is not UTF-8 text") from None
-        try:
-            text, count = re.subn(step.pattern, step.replacement, text, count=step.count)
-        except (re.error, IndexError) as error:
-            raise PostprocessingError(f"bad pattern or replacement: {error}") from None
-        if count == 0 or count < step.count:
-            expected = step.count or "one or more"
-            problem = f"expected {expected} occurrences of {step.pattern!r}, found {count}"
-            raise PostprocessingError(problem)
         target = self._staging / safe_path(step.file)
         target.parent.mkdir(parents=True, exist_ok=True)
+        changed = target.with_name(target.name + PARTIAL_SUFFIX)
+        patch(path, changed, step, self._cancel)
         if path == target and step.file not in self._patched:
             _keep_original(path)
-        target.write_bytes(text.encode("utf-8"))
+        changed.replace(target)
         self._patched.add(step.file)
 
     def unpack(self, step: UnpackArchive) -> None:
@@ -127,15 +115,19 @@ class _Work:
         path = self._find(step.file)
         beside = self._staging / safe_path(step.file).parent
         unpack(path, beside, step.format, self._cancel)
+        if path.is_relative_to(self._staging):
+            path.unlink()
         self._archives.add(step.file)
 
     def publish(self) -> Changes:
         """Rename the results into place."""
-        for name in self._archives:
-            (self._staging / name).unlink(missing_ok=True)
         written = sorted(
             p.relative_to(self._staging).as_posix() for p in self._staging.rglob("*") if p.is_file()
         )
+        # An archive is removed in the end: what has its name would go with it.
+        if two := clash([*sorted(self._archives), *written]):
+            problem = f'an archive holds "{two[1]}", which cannot be there beside "{two[0]}"'
+            raise PostprocessingError(f"{self._folder}: {problem}")
         self._check_places([*written, *(name + ORIGINAL_SUFFIX for name in self._patched)])
         kept = [name for name in sorted(self._patched) if _keep_original(self._folder / name)]
         for name in written:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -18,7 +18,7 @@ from .clock import Clock
 from .disk import file_size, storage_errors, sync, write_whole
 from .errors import StorageError
 from .events import Notice, Report
-from .model import Model, ModelFile
+from .model import Model, ModelFile, Step, UnpackArchive
 from .paths import STATE_DIR
 
 SCHEMA = 1
@@ -78,10 +78,69 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
         """The record of the file at this path."""
         return next((o for o in self.outputs if o.path == path), None)
 
+    @property
+    def done(self) -> tuple[Step, ...]:
+        """The postprocessing that was done; ValueError when nobody can say."""
+        return _STEPS.decode(self.steps)
 
-def steps_of(model: Model) -> str:
-    """The model's postprocessing in a form that is equal when it does the same."""
-    return msgspec.json.encode(model.postprocessing).decode()
+    def of_today(self, model: Model) -> Receipt | None:
+        """What of it is about the model as the catalog describes it today, None when nothing is.
+
+        It says nothing of a variant whose steps differ: they were others, or it was not selected.
+        """
+        if self.steps == steps_text(model.postprocessing):
+            return self
+        done, start = self.done, len(model.subdirectory) + 1
+        variants = {None, *(file.variant for file in model.files)}
+        same = {
+            v
+            for v in variants
+            if tuple(s for s in done if model.variant_of(s.file) == v) == model.steps_of({v})
+        }
+        if None not in same:
+            return None
+        return msgspec.structs.replace(
+            self,
+            inputs=tuple(i for i in self.inputs if model.variant_of(i.name) in same),
+            outputs=tuple(o for o in self.outputs if model.variant_of(o.path[start:]) in same),
+            steps=steps_text(step for step in done if model.variant_of(step.file) in same),
+        )
+
+
+_STEPS = msgspec.json.Decoder(tuple[Step, ...])
+
+
+def steps_text(steps: Iterable[Step]) -> str:
+    """Postprocessing in a form that is equal when it does the same."""
+    return msgspec.json.encode(tuple(steps)).decode()
+
+
+def vouched_files(
+    model: Model, files: Sequence[ModelFile], receipt: Receipt, root: Path
+) -> frozenset[str]:
+    """The files that need no look: the receipt knows them as the catalog describes them today.
+
+    Postprocessing needs all of its inputs, so then a variant is vouched for whole or not at all.
+    """
+    came = {i.name: i for i in receipt.inputs}
+    answered = {f.name for f in files if f.name in came and came[f.name].answers(f)}
+    if not model.postprocessing:
+        unchanged = {o.path for o in receipt.outputs if o.unchanged(root)}
+        return frozenset(n for n in answered if f"{model.subdirectory}/{n}" in unchanged)
+    start = len(model.subdirectory) + 1
+    broken = {f.variant for f in files if f.name not in answered}
+    broken |= {model.variant_of(o.path[start:]) for o in receipt.outputs if not o.unchanged(root)}
+    broken |= {model.variant_of(step.file) for step in _archives_left(model, receipt, root)}
+    return frozenset(f.name for f in files if f.variant not in broken)
+
+
+def _archives_left(model: Model, receipt: Receipt, root: Path) -> Iterator[Step]:
+    """An archive is removed last: where one is left, a run was killed or somebody put it there."""
+    for step in model.postprocessing:
+        path = f"{model.subdirectory}/{step.file}"
+        removed = isinstance(step, UnpackArchive) and receipt.output(path) is None
+        if removed and file_size(root / path) is not None:
+            yield step
 
 
 class Receipts:
@@ -102,10 +161,11 @@ class Receipts:
             return None
         try:
             receipt = _DECODER.decode(path.read_bytes())
+            if (receipt.schema, receipt.source, receipt.model) == (SCHEMA, model.source, model.name):
+                return receipt.of_today(model)
         except (OSError, ValueError, RecursionError):
-            return None
-        expected = (SCHEMA, model.source, model.name)
-        return receipt if (receipt.schema, receipt.source, receipt.model) == expected else None
+            pass
+        return None
 
     def save(self, model: Model, receipt: Receipt) -> None:
         """Write a receipt whose files are on disk already; raises StorageError."""
@@ -127,6 +187,7 @@ class ReceiptWriter:
         self._receipts, self._clock, self._report = receipts, clock, report
         self._lock, self._flushing = threading.Lock(), threading.Lock()
         self._due: dict[str, tuple[Model, Callable[[], Receipt]]] = {}
+        self._unwritten: set[str] = set()
         self._fresh: list[Path] = []
         self._flushed = clock.now()
 
@@ -135,8 +196,11 @@ class ReceiptWriter:
         with self._lock:
             self._fresh += files
 
-    def add(self, model: Model, make: Callable[[], Receipt]) -> None:
-        """Write the receipt that `make` returns soon."""
+    def add(self, model: Model, make: Callable[[], Receipt]) -> bool:
+        """Write the receipt that `make` returns soon, at once for a postprocessed model.
+
+        Returns whether it is on the disk.
+        """
         with self._lock:
             self._due[model.qualified] = model, make
             now = self._clock.now()
@@ -146,6 +210,7 @@ class ReceiptWriter:
                 self._flushed = now
         if due:
             self.flush()
+        return due and model.qualified not in self._unwritten
 
     def flush(self) -> None:
         """Sync the fresh files, then write all receipts that are due. A failure is only a notice."""
@@ -156,18 +221,21 @@ class ReceiptWriter:
             # Only now: a file that came in between may be in a receipt already.
             with self._lock:
                 fresh, self._fresh = self._fresh, []
+            problems: list[str] = []
+            self._unwritten |= due.keys()
             try:
                 sync(fresh)
-                problems = [*filter(None, (self._save(*pair) for pair in receipts))]
+                for model, receipt in receipts:
+                    self._save(model, receipt, problems)
             except OSError as error:
-                problems = [str(error)]
+                problems.append(str(error))
             if problems:
                 message = "receipts were not written, the next run looks at the files again"
                 self._report(Notice(message=f"{message}: {problems[0]}"))
 
-    def _save(self, model: Model, receipt: Receipt) -> str | None:
+    def _save(self, model: Model, receipt: Receipt, problems: list[str]) -> None:
         try:
             self._receipts.save(model, receipt)
+            self._unwritten.discard(model.qualified)
         except StorageError as error:
-            return str(error)
-        return None
+            problems.append(str(error))

@@ -9,9 +9,10 @@ from pathlib import Path
 from .checksum import file_checksum
 from .disk import storage_errors
 from .engine import DEFAULT_ALGORITHM, Delivery
+from .model import ORIGINAL_SUFFIX
 from .plan import ModelPlan
-from .postprocess import ORIGINAL_SUFFIX, Changes
-from .receipts import Input, Installed, Receipt, steps_of
+from .postprocess import Changes
+from .receipts import Input, Installed, Receipt, steps_text
 
 
 def make_receipt(
@@ -21,11 +22,15 @@ def make_receipt(
     model, old = plan.model, plan.receipt
     inputs = {i.name: i for i in old.inputs} if old else {}
     inputs |= {name: _input(name, delivery) for name, delivery in deliveries.items()}
+    outputs = {o.path: o for o in old.outputs} if old else {}
+    done = old.done if old else ()
     if changes is None:
-        outputs = {o.path: o for o in old.outputs} if old and old.steps == steps_of(model) else {}
         outputs |= {o.path: o for o in _delivered(plan, deliveries)}
     else:
-        outputs = {o.path: o for o in _processed(plan, deliveries, root, changes)}
+        redone, start = {file.variant for file in plan.pending}, len(model.subdirectory) + 1
+        outputs = {p: o for p, o in outputs.items() if model.variant_of(p[start:]) not in redone}
+        outputs |= {o.path: o for o in _processed(plan, deliveries, root, changes)}
+        done += plan.steps
     return Receipt(
         model=model.name,
         source=model.source,
@@ -33,7 +38,7 @@ def make_receipt(
         time=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         inputs=tuple(inputs.values()),
         outputs=tuple(outputs.values()),
-        steps=steps_of(model),
+        steps=steps_text(step for step in model.postprocessing if step in done),
     )
 
 
@@ -42,9 +47,10 @@ def _input(name: str, delivery: Delivery) -> Input:
 
 
 def _delivered(plan: ModelPlan, deliveries: Mapping[str, Delivery]) -> Iterator[Installed]:
-    for file in plan.files:
-        if delivery := deliveries.get(file.job.file.name):
-            yield Installed(file.path, delivery.size, delivery.mtime_ns, delivery.checksum)
+    for file in plan.pending:
+        if delivery := deliveries.get(file.name):
+            path = f"{plan.model.subdirectory}/{file.name}"
+            yield Installed(path, delivery.size, delivery.mtime_ns, delivery.checksum)
 
 
 def _processed(

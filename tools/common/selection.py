@@ -2,18 +2,43 @@
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
 import re
-import shlex
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Protocol, TypeVar
 
 import msgspec
 
 from .errors import SelectionError, UsageError
-from .model import KNOWN_PRECISIONS, Model
+from .model import KNOWN_PRECISIONS
 
 _WILDCARD = re.compile(r"[*?\[]")
+
+
+class _Selectable(Protocol):
+    """What the filters look at: a Model, or the little that a catalog's index holds of one."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def source(self) -> str: ...
+    @property
+    def composite(self) -> str | None: ...
+    @property
+    def version(self) -> str | None: ...
+    @property
+    def framework(self) -> str: ...
+    @property
+    def task_type(self) -> str: ...
+    @property
+    def license_url(self) -> str: ...
+    @property
+    def tags(self) -> tuple[str, ...]: ...
+
+
+M = TypeVar("M", bound=_Selectable)
 
 
 class Filters(msgspec.Struct, frozen=True):
@@ -26,6 +51,13 @@ class Filters(msgspec.Struct, frozen=True):
     licenses: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
 
+    @property
+    def by_name_alone(self) -> bool:
+        """Whether nothing but names decides, and only those of the models that are meant."""
+        # A wildcard can mean a version too, and that of any model.
+        plain = self.patterns is not None and not any(map(re.compile(r"[*?\[@]").search, self.patterns))
+        return plain and not (self.tasks or self.frameworks or self.licenses or self.tags)
+
 
 def split_patterns(text: str) -> tuple[str, ...]:
     """The patterns in a comma-separated list."""
@@ -37,6 +69,8 @@ def parse_list(text: str) -> tuple[str, ...]:
 
     Raises UsageError with the number of the line that a shell could not split.
     """
+    import shlex
+
     patterns = []
     for number, line in enumerate(text.splitlines(), 1):
         try:
@@ -60,7 +94,7 @@ def parse_precisions(text: str) -> frozenset[str]:
     return frozenset(wanted)
 
 
-def select(models: Sequence[Model], filters: Filters) -> list[Model]:
+def select(models: Sequence[M], filters: Filters) -> list[M]:
     """The models meant, in the order of the patterns, then of the catalog, each one once.
 
     Raises SelectionError for a pattern that matches nothing, a bare name that several sources
@@ -68,61 +102,87 @@ def select(models: Sequence[Model], filters: Filters) -> list[Model]:
     """
     chosen = list(models)
     if filters.patterns is not None:
-        chosen = _unique(m for pattern in filters.patterns for m in matching(models, pattern))
+        chosen = _matching(models, filters.patterns)
     for option, value, wanted in _conditions(filters):
         for pattern in wanted:
             _require(option, pattern, [value(m) for m in models])
         chosen = [m for m in chosen if not wanted or _any_match(value(m), wanted)]
-    chosen = [m for m in chosen if not any(matches(m, pattern) for pattern in filters.exclude)]
+    for pattern in filters.exclude:
+        fits = _matcher(pattern)
+        chosen = [m for m in chosen if not any(map(fits, _names(m)))]
     if not chosen and filters.patterns != ():
         raise SelectionError("No models are left: no model meets all of the given filters.")
     return chosen
 
 
-def matching(models: Sequence[Model], pattern: str) -> list[Model]:
-    """The models that one pattern means; raises SelectionError when there is none, or a doubt."""
-    found = [m for m in models if matches(m, pattern)]
-    if not found:
-        raise SelectionError(f'No matching models: "{pattern}".', near_names(models, pattern))
-    if not _WILDCARD.search(pattern):
-        _refuse_doubt(pattern, found)
+def _matching(models: Sequence[M], patterns: Sequence[str]) -> list[M]:
+    """The models that the patterns mean, in their order; a pattern without any is an error."""
+    plain = {pattern for pattern in patterns if not _WILDCARD.search(pattern)}
+    named = _named(models, plain)
+    chosen: dict[str, M] = {}
+    for pattern in patterns:
+        if pattern in plain:
+            found = named[pattern]
+            _refuse_doubt(pattern, found)
+        else:
+            fits = _matcher(pattern)
+            found = [m for m in models if any(map(fits, _names(m)))]
+        if not found:
+            raise SelectionError(f'No matching models: "{pattern}".', near_names(models, pattern))
+        chosen.update((m.id, m) for m in found)
+    return list(chosen.values())
+
+
+def _named(models: Iterable[M], names: Collection[str]) -> dict[str, list[M]]:
+    """For each of the names the models that answer to it, found in one pass: lists can be long."""
+    found: dict[str, list[M]] = {name: [] for name in names}
+    # Models of that source or version answer to these, which takes longer to find out.
+    composed = any(":" in name or "@" in name for name in names)
+    for m in models:
+        if m.name in found or m.composite in found or composed:
+            for name in {*_names(m)} & found.keys():
+                found[name].append(m)
     return found
 
 
-def matches(model: Model, pattern: str) -> bool:
-    """Whether a pattern means this model.
-
-    A model answers to its name and its composite's, bare or with the source, and with its version.
-    """
-    return any(name == pattern or fnmatch.fnmatchcase(name, pattern) for name in _names(model))
+def _matcher(pattern: str) -> Callable[[str], object]:
+    """Tells whether a name fits: it is the pattern itself, or matches its wildcards."""
+    match = re.compile(fnmatch.translate(pattern)).match
+    return lambda name: name == pattern or match(name)
 
 
-def _names(model: Model) -> Iterable[str]:
+def _names(model: _Selectable) -> Iterable[str]:
+    """What a model answers to: its name and its composite's, with its source, with its version."""
     for name in (model.name, model.composite):
         if name is not None:
             yield name
             yield f"{model.source}:{name}"
     if model.version is not None:
         yield f"{model.name}@{model.version}"
-        yield f"{model.qualified}@{model.version}"
+        yield f"{model.source}:{model.name}@{model.version}"
 
 
-def _refuse_doubt(pattern: str, found: Sequence[Model]) -> None:
+def _refuse_doubt(pattern: str, found: Iterable[_Selectable]) -> None:
     sources = {m.source for m in found}
     if len(sources) > 1:
         names = [f"{source}:{pattern}" for source in sorted(sources)]
         raise SelectionError(f'"{pattern}" is declared by several sources; choose one.', names)
 
 
-def near_names(models: Iterable[Model], pattern: str) -> list[str]:
+def near_names(models: Iterable[_Selectable], pattern: str) -> list[str]:
     """Up to three names that look like the pattern."""
     names = list(dict.fromkeys(n for m in models for n in (m.id, m.composite) if n))
     plain = _WILDCARD.sub("", pattern).lower()
-    close = difflib.get_close_matches(plain, names, n=3, cutoff=0.6)
-    return close or [n for n in names if plain and plain in n.lower()][:3]
+    return _close(plain, names) or [n for n in names if plain and plain in n.lower()][:3]
 
 
-_Values = Callable[[Model], Sequence[str]]
+def _close(word: str, known: Sequence[str]) -> list[str]:
+    import difflib  # only mistakes need it
+
+    return difflib.get_close_matches(word, known, n=3, cutoff=0.6)
+
+
+_Values = Callable[[_Selectable], Sequence[str]]
 
 
 def _conditions(filters: Filters) -> Iterable[tuple[str, _Values, tuple[str, ...]]]:
@@ -139,9 +199,5 @@ def _any_match(values: Sequence[str], patterns: Sequence[str]) -> bool:
 def _require(option: str, pattern: str, values: Iterable[Sequence[str]]) -> None:
     known = sorted({value for several in values for value in several})
     if not _any_match(known, (pattern,)):
-        near = difflib.get_close_matches(pattern, known, n=3) or known[:8]
+        near = _close(pattern, known) or known[:8]
         raise SelectionError(f'No matching models: {option} "{pattern}".', near)
-
-
-def _unique(models: Iterable[Model]) -> list[Model]:
-    return list({m.id: m for m in models}.values())

@@ -6,22 +6,28 @@ host, a retry) and returns a Delivery, so that a file that waits does not occupy
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Generator
-from pathlib import Path
 from typing import TypeVar
 
+from .acceptance import judge_beginning, refuse_wrong_content, require_space
+from .adoption import adopt
 from .cache import Cache
-from .checksum import Checksum, file_checksum
-from .content import wrong_content
+from .checksum import Checksum
+from .claiming import claim
 from .credentials import mask
-from .disk import free_space, readable, storage_errors
-from .engine import DEFAULT_ALGORITHM, Delivery, Engine, Job, Progress
+from .disk import identity
+from .engine import DEFAULT_ALGORITHM, Delivery, Engine, Job, Progress, Stall
 from .errors import Reason, StorageError, TransferError
 from .events import ModelFileRetry, Notice, OriginKind
-from .partial import Partial, Provenance, claim
+from .partial import Partial, Provenance
+from .segments import Pace, PartsRefused, Segments
 from .stores import Opened
 
 BUSY_POLL = 0.2  # seconds between looks at what another process holds
+BUSY_POLLS = 5  # looks after which a person wants to know why nothing happens
+
+_ROTTEN = "what was here before does not belong to it"
 
 T = TypeVar("T")
 Waits = Generator[float, None, T]
@@ -29,9 +35,13 @@ Waits = Generator[float, None, T]
 
 def bring(job: Job, engine: Engine) -> Waits[Delivery]:
     """Bring one file home; raises TransferError, StorageError or Interrupted."""
+    seen = identity(job.destination)
+    if not engine.force and (found := adopt(job)):
+        return found
     partial = yield from _mine(lambda: claim(job.destination), job, engine)
     with partial:
-        if not engine.force and (found := adopt(job)):
+        # Whoever had it before us may have finished it.
+        if identity(job.destination) != seen and not engine.force and (found := adopt(job)):
             partial.discard()
             return found
         if engine.cache is None or job.file.checksum is None:
@@ -40,32 +50,21 @@ def bring(job: Job, engine: Engine) -> Waits[Delivery]:
 
 
 def _mine(take: Callable[[], Partial | None], job: Job, engine: Engine) -> Waits[Partial]:
-    told = False
+    polls = 0
     while (partial := take()) is None:
         engine.cancel.check()
-        if not told:
-            engine.report(Notice(message=f"{job.model}: another process works on {job.file.name}"))
-            told = True
+        polls += 1
+        if polls == BUSY_POLLS:
+            what = f"waiting for {job.file.name}, which somebody else is fetching"
+            engine.report(Notice(message=f"{job.model}: {what}"))
         yield BUSY_POLL
     return partial
-
-
-def adopt(job: Job) -> Delivery | None:
-    """The file that is at the destination already, if it is the right one."""
-    path, file = job.destination, job.file
-    if not path.is_file() or file.size not in (None, path.stat().st_size):
-        return None
-    with storage_errors(path):
-        if file.checksum and file_checksum(path, file.checksum.type) != file.checksum:
-            return None
-        stat = path.stat()
-    known = file.checksum is not None
-    return Delivery("local", stat.st_size, stat.st_mtime_ns, file.checksum, verified=known)
 
 
 def _through_cache(
     job: Job, partial: Partial, engine: Engine, cache: Cache, checksum: Checksum
 ) -> Waits[Delivery]:
+    seen = identity(cache.path(checksum))
     if found := _from_cache(job, partial, engine, cache, checksum):
         return found
     try:
@@ -75,7 +74,8 @@ def _through_cache(
         return (yield from _fetch(job, partial, engine))
     with reservation:
         # Whoever held the reservation before us has filled the entry, unless it failed.
-        if found := _from_cache(job, partial, engine, cache, checksum):
+        filled = identity(cache.path(checksum)) not in (None, seen)
+        if filled and (found := _from_cache(job, partial, engine, cache, checksum)):
             return found
         delivery = yield from _fetch(job, partial, engine)
         try:
@@ -90,33 +90,43 @@ def _from_cache(
 ) -> Delivery | None:
     if not cache.holds(checksum):
         return None
+    found: Checksum | None = None
     try:
-        partial.begin(0, Provenance("cache"), checksum.type)
-        progress = Progress(job, engine, "cache")
-        for chunk in cache.read(checksum):
-            engine.cancel.check()
-            partial.write(chunk)
-            progress.show(partial.size)
-        progress.show(partial.size, last=True)
-        if partial.checksum() == checksum and job.file.size in (None, partial.size):
+        with cache.open(checksum) as entry:
+            size = os.fstat(entry.fileno()).st_size
+            if job.file.size in (None, size):  # otherwise what is in flight is not given up for it
+                found = _copy(entry.fileno(), job, partial, engine, checksum.type)
+        if found == checksum:
             return _finish(partial, "cache", job)
-        problem = f"expected {checksum}, found {partial.checksum()}, {partial.size} bytes"
         cache.drop(checksum)
+        problem = f"is broken and was removed: expected {checksum}, found {found or f'{size} bytes'}"
     except OSError as error:
-        problem = error.strerror or str(error)
-    partial.reset()
-    message = f"the cache's copy of {job.file.name} is broken and is replaced: {problem}"
-    engine.report(Notice(message=f"{job.model}: {message}"))
+        problem = f"cannot be read: {error.strerror or error}"
+    if found:
+        partial.reset()
+    engine.report(Notice(message=f"{job.model}: the cache's copy of {job.file.name} {problem}"))
     return None
 
 
+def _copy(entry: int, job: Job, partial: Partial, engine: Engine, algorithm: str) -> Checksum:
+    partial.begin(0, Provenance("cache"), algorithm)
+    progress = Progress(job, engine, "cache")
+    for size in partial.copy(entry):
+        engine.cancel.check()
+        progress.show(size)
+    progress.show(partial.size, last=True)
+    return partial.checksum()
+
+
 def _fetch(job: Job, partial: Partial, engine: Engine) -> Waits[Delivery]:
-    errors = []
-    for origin in job.origins:
+    errors: list[TransferError] = []
+    for number, origin in enumerate(job.origins, 1):
         try:
             return (yield from _from_mirror(origin.url, job, partial, engine))
         except TransferError as error:
             errors.append(error)
+            if number < len(job.origins):
+                _report_retry(job, engine.attempts if error.transient else 1, 0.0, error, engine)
     if len(errors) == 1:
         raise errors[0]
     raise TransferError(
@@ -162,20 +172,24 @@ def _report_retry(job: Job, attempt: int, wait: float, error: TransferError, eng
 
 
 def _attempt(url: str, job: Job, partial: Partial, engine: Engine) -> Delivery:
-    """Receive and verify; what an earlier run left gets one chance to be the right beginning."""
+    """Receive and verify; what was here before gets one chance to be the right beginning."""
     checksum = job.file.checksum
     while True:
-        kind = _receive(url, job, partial, engine)
+        try:
+            kind = _receive(url, job, partial, engine)
+        except PartsRefused:
+            engine.connections.refuse(url)  # once more, then, over one connection
+            continue
         if checksum is None or partial.checksum() == checksum:
             if checksum is None:  # what came in small pieces could not be judged by the first one
-                _refuse_wrong_content(url, job, partial.head(), None)
+                refuse_wrong_content(url, job, partial.head())
             return _finish(partial, kind, job, mask(url))
         found, head, inherited = partial.checksum(), partial.head(), partial.inherited
         partial.reset()
         if not inherited:
             break
-        engine.report(Notice(message=f"{job.model}: what was left of {job.file.name} is unusable"))
-    _refuse_wrong_content(url, job, head, None)
+        engine.report(Notice(message=f"{job.model}: {job.file.name} is fetched again: {_ROTTEN}"))
+    refuse_wrong_content(url, job, head)
     problem = f"expected {checksum}, got {found}"
     raise TransferError(Reason.CHECKSUM_MISMATCH, problem, url=mask(url))
 
@@ -187,27 +201,65 @@ def _receive(url: str, job: Job, partial: Partial, engine: Engine) -> OriginKind
     if _is_complete(job, partial):
         partial.begin(partial.size, partial.provenance or Provenance(mask(url)), _algorithm(job))
         return kind
+    if partial.gapped and engine.connections.share(url) == 1:
+        partial.close_gaps()
     offset, validator = _resume_point(url, job, partial)
-    with store.open(url, offset, validator) as opened, engine.cancel.waking(opened.abort):
+    with engine.connections.file(url), store.open(url, offset, validator) as opened:
         total = opened.size if job.file.size is None else job.file.size
-        _require_space(job.destination, total, opened)
-        partial.begin(opened.offset, Provenance(mask(url), opened.validator, total), _algorithm(job))
+        require_space(job.destination, total, opened)
+        partial.begin(opened.offset, Provenance(mask(url), opened.validator), _algorithm(job))
         progress = Progress(job, engine, kind)
         try:
-            for chunk in opened:
-                engine.cancel.check()
-                if partial.size == 0:
-                    _refuse_wrong_content(url, job, chunk, opened)
-                    _refuse_wrong_size(url, job, opened)
-                _refuse_excess(url, partial, len(chunk), total)
-                partial.write(chunk)
-                progress.add(len(chunk), url, partial.size)
+            with engine.cancel.waking(opened.abort):
+                _take(url, job, partial, engine, opened, progress, total)
         finally:
-            progress.show(partial.size, last=True)
+            progress.show(partial.received, last=True)
     if total is not None and partial.size < total:
-        problem = f"expected {total} bytes, only {partial.size} came"
-        raise TransferError(Reason.SIZE_MISMATCH, problem, url=mask(url), transient=True)
+        raise _too_short(url, job, partial, total)
     return kind
+
+
+def _too_short(url: str, job: Job, partial: Partial, total: int) -> TransferError:
+    problem = f"expected {total} bytes, only {partial.size} came"
+    try:
+        refuse_wrong_content(url, job, partial.head())
+    except TransferError as error:
+        partial.reset()  # the beginning of something else
+        return error
+    return TransferError(Reason.SIZE_MISMATCH, problem, url=mask(url), transient=True)
+
+
+def _take(
+    url: str,
+    job: Job,
+    partial: Partial,
+    engine: Engine,
+    opened: Opened,
+    progress: Progress,
+    total: int | None,
+) -> None:
+    """Write what comes; once the connection is seen to be slow, over several of them."""
+    chunks, stall, pace = iter(opened), Stall(engine, url), Pace(engine, url, opened)
+    if total is not None and partial.gapped:
+        Segments(url, partial, engine, progress, total, pace.rate).run(opened, chunks)
+        return
+    for chunk in chunks:
+        engine.cancel.check()
+        if partial.size == 0:
+            judge_beginning(url, job, chunk, opened)
+        if total is not None and partial.size + len(chunk) > total:
+            partial.reset()
+            raise TransferError(
+                Reason.SIZE_MISMATCH, f"expected {total} bytes, more came", url=mask(url)
+            )
+        engine.limit.take(len(chunk))
+        partial.write(chunk)
+        stall.add(len(chunk))
+        progress.add(len(chunk))
+        progress.show(partial.received)
+        if total is not None and pace.is_slow(len(chunk), total - partial.received):
+            Segments(url, partial, engine, progress, total, pace.rate).run(opened, chunks)
+            return
 
 
 def _algorithm(job: Job) -> str:
@@ -229,39 +281,6 @@ def _resume_point(url: str, job: Job, partial: Partial) -> tuple[int, str | None
     provable = job.file.checksum is not None or validator is not None
     fits = job.file.size is None or partial.size < job.file.size
     return (partial.size, validator) if provable and fits else (0, None)
-
-
-def _require_space(destination: Path, total: int | None, opened: Opened) -> None:
-    """Refuse a body that cannot fit, as soon as its size is known."""
-    if total is None:
-        return
-    needed, free = total - opened.offset, free_space(destination)
-    if needed > free:
-        problem = f"{destination}: {readable(needed)} are still to come, {readable(free)} are free"
-        raise StorageError(problem, Reason.NO_SPACE)
-
-
-def _refuse_wrong_content(url: str, job: Job, head: bytes, opened: Opened | None) -> None:
-    media, encoding = (opened.media_type, opened.encoding) if opened else (None, None)
-    proven_later = job.file.checksum is not None
-    if problem := wrong_content(job.file.name, head, media, encoding, proven_later):
-        raise TransferError(Reason.WRONG_CONTENT, problem, url=mask(url))
-
-
-def _refuse_wrong_size(url: str, job: Job, opened: Opened) -> None:
-    """A longer file is another file; a shorter one may be a server's passing fault."""
-    expected, got = job.file.size, opened.size
-    if expected is None or got is None or got == expected:
-        return
-    problem = f"expected {expected} bytes, the server has {got}"
-    raise TransferError(Reason.SIZE_MISMATCH, problem, url=mask(url), transient=got < expected)
-
-
-def _refuse_excess(url: str, partial: Partial, count: int, total: int | None) -> None:
-    if total is not None and partial.size + count > total:
-        partial.reset()
-        problem = f"expected {total} bytes, more came"
-        raise TransferError(Reason.SIZE_MISMATCH, problem, url=mask(url))
 
 
 def _finish(partial: Partial, kind: OriginKind, job: Job, url: str | None = None) -> Delivery:

@@ -7,11 +7,11 @@ nothing else has to be changed to add one.
 from __future__ import annotations
 
 import importlib
+import itertools
 import os
-import pkgutil
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,9 @@ import msgspec
 
 from ..errors import CatalogError, SelectionError
 from ..model import Model
+from ..selection import Filters, select
 from . import omz
+from .index import Entry, Index, listing, locate, open_index, stamp
 
 Warn = Callable[[str], None]
 
@@ -33,6 +35,9 @@ OWN_MODELS = ("TVAI_MODEL_DIR",)
 """Variables that say that the user has models of their own; the demo steps aside then."""
 
 
+_READER = stamp(os.path.join(omz.__path__[0], "config.py"))  # a checkout can change between versions
+
+
 class Source(msgspec.Struct, frozen=True):
     """A place that declares models: its name in qualified model names, and the folder."""
 
@@ -44,7 +49,11 @@ class Source(msgspec.Struct, frozen=True):
 
 def formats() -> list[Any]:
     """The modules that read a catalog format each."""
-    return [importlib.import_module(f".{m.name}", __name__) for m in pkgutil.iter_modules(__path__)]
+    import pkgutil
+
+    names = [module.name for module in pkgutil.iter_modules(__path__)]
+    modules = [importlib.import_module(f".{name}", __name__) for name in names]
+    return [module for module in modules if hasattr(module, "recognises")]
 
 
 def builtin_tree() -> Path:
@@ -92,20 +101,106 @@ def load_catalog(sources: Sequence[Source], warn: Warn) -> list[Model]:
 
     Each one's `id` is its bare name, or `<source>:<name>` where another source has that name too.
     """
-    models = [model for source in sources for model in _load(source, warn)]
-    count = Counter(model.name for model in models)
+    return list(choose(sources, None, warn).models())
+
+
+def choose(sources: Sequence[Source], filters: Filters | None, warn: Warn) -> Choice:
+    """The models that the filters mean, None: all; raises CatalogError or SelectionError."""
+    shelves = {source.name: _Shelf(source) for source in sources}
+    if filters and filters.by_name_alone and (choice := _choose_quickly(shelves, filters, warn)):
+        return choice
+    for shelf in shelves.values():
+        shelf.refresh(warn)
+    entries = _listed(shelves.values())
+    return Choice(shelves, select(entries, filters) if filters else entries)
+
+
+def _choose_quickly(shelves: Mapping[str, _Shelf], filters: Filters, warn: Warn) -> Choice | None:
+    """The same from indexes alone, if they are right about these models, whatever else has changed.
+
+    None where it takes more, and where there is an error: what is missing may have come meanwhile.
+    """
+    if not all(shelf.index and shelf.index.has_shape() for shelf in shelves.values()):
+        return None
+    try:
+        choice = Choice(shelves, select(_listed(shelves.values()), filters))
+    except SelectionError:
+        return None
+    if not choice.is_right():
+        return None
+    for shelf in shelves.values():
+        shelf.repeat_warnings(warn)
+    return choice
+
+
+def _listed(shelves: Iterable[_Shelf]) -> list[Entry]:
+    """The entries of all sources; where a name is not unique, their ids say the source."""
+    entries = [entry for shelf in shelves if shelf.index for entry in shelf.index.entries]
+    count = Counter(entry.name for entry in entries)
     return [
-        model if count[model.name] == 1 else msgspec.structs.replace(model, id=model.qualified)
-        for model in models
+        e if count[e.name] == 1 else msgspec.structs.replace(e, id=f"{e.source}:{e.name}")
+        for e in entries
     ]
 
 
-def _load(source: Source, warn: Warn) -> list[Model]:
-    if source.folders:
-        return omz.load(source.path, source.name, warn, source.folders, strict=True)
-    for module in formats():
-        if module.recognises(source.path):
-            models: list[Model] = module.load(source.path, source.name, warn)
-            return models
-    known = ", ".join(module.FORMAT for module in formats())
-    raise CatalogError(f"holds no models of a known format ({known})", file=str(source.path))
+class Choice:
+    """Models that were chosen: their names, and the rest of them when it is asked for."""
+
+    def __init__(self, shelves: Mapping[str, _Shelf], entries: Sequence[Entry]) -> None:
+        self._shelves, self._entries = shelves, entries
+
+    @property
+    def ids(self) -> list[str]:
+        """What the models are called among the active sources."""
+        return [entry.id for entry in self._entries]
+
+    def models(self) -> Iterator[Model]:
+        """The models, one by one."""
+        for index, entries in self._by_index():
+            yield from index.models(entries)
+
+    def is_right(self) -> bool:
+        """Whether the indexes are right about these models."""
+        return all(index.holds(entries) for index, entries in self._by_index())
+
+    def _by_index(self) -> Iterator[tuple[Index, Iterator[Entry]]]:
+        for source, entries in itertools.groupby(self._entries, lambda entry: entry.source):
+            if index := self._shelves[source].index:
+                yield index, entries
+
+
+class _Shelf:
+    """One source: the index that was kept of it, if any, until it is brought up to date."""
+
+    def __init__(self, source: Source) -> None:
+        self._source, self._root = source, source.path.resolve()
+        self._keep = locate(self._root, source.name, *source.folders, _READER)
+        reader = omz.reader(self._root, strict=bool(source.folders))
+        self.index = self._keep and open_index(*self._keep, str(self._root), reader)
+
+    def refresh(self, warn: Warn) -> None:
+        """Bring the index up to date, which reads what has changed; raises CatalogError."""
+        index = self.index
+        if index and index.has_shape() and index.holds(index.entries):
+            self.repeat_warnings(warn)
+            return
+        source, strict = self._source, bool(self._source.folders)
+        module = omz if strict else _format_of(source.path)
+        if module is omz:
+            tree = omz.Tree(self._root, source.folders, strict, warn)
+            self.index = tree.read(source.name, index, self._keep)
+        else:
+            self.index = listing(module.load(source.path, source.name, warn))
+
+    def repeat_warnings(self, warn: Warn) -> None:
+        """Say again what was said when the config files were read."""
+        for warning in self.index.warnings() if self.index else ():
+            warn(warning)
+
+
+def _format_of(path: Path) -> Any:
+    modules = formats()
+    if found := next((module for module in modules if module.recognises(path)), None):
+        return found
+    known = ", ".join(module.FORMAT for module in modules)
+    raise CatalogError(f"holds no models of a known format ({known})", file=str(path))

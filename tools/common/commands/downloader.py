@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..api import MAX_JOBS, MAX_TIMEOUT, Listener, make_engine
+from ..api import MAX_INTERVAL, MAX_JOBS, MAX_TIMEOUT, Listener, make_engine
 from ..cache import Cache
 from ..disk import write_whole
 from ..errors import Interrupted, UsageError
@@ -19,8 +19,8 @@ from ..reporting.json import JsonReporter, document
 from ..reporting.stream import is_terminal, warn, write_all, write_text
 from ..reporting.text import TextReporter
 from ..selection import parse_precisions
-from .dry_run import as_text, examine
-from .options import Parser, add_selection, number, selected
+from .dry_run import as_text, examine, obstacles
+from .options import Parser, add_selection, byte_rate, chosen, file_path, number, print_names
 from .session import FAILED, OK
 
 
@@ -28,29 +28,38 @@ def main(arguments: list[str], program: str) -> int:
     """Run the tool; returns the exit status."""
     options = _parser(program).parse(arguments)
     precisions = None if options.precisions is None else parse_precisions(options.precisions)
-    models = selected(options, warn)
+    choice = chosen(options, warn)
     if options.print_all:
-        write_text("".join(f"{model.id}\n" for model in models))
+        print_names(choice.ids)
         return OK
     cache = None if options.cache_dir is None else Cache(options.cache_dir)
-    plans = make_plans(models, options.output_dir, precisions, cache, options.force)
+    plans = make_plans(choice.models(), options.output_dir, precisions, cache, options.force)
+    if without := [plan.model.id for plan in plans if plan.model.files and not plan.files]:
+        warn(f"warning: no file of these precisions: {', '.join(without)}")
     if options.dry_run:
-        rows = examine(plans, options.output_dir, cache)
-        as_json = options.progress_format == "json"
-        write_all(document(rows)) if as_json else write_text(as_text(rows))
-        return OK
+        return _dry_run(options, plans, cache)
     return _download(options, plans)
+
+
+def _dry_run(options: Any, plans: Sequence[ModelPlan], cache: Cache | None) -> int:
+    rows = examine(plans, options.output_dir, cache)
+    as_json = options.progress_format == "json"
+    write_all(document(rows)) if as_json else write_text(as_text(rows))
+    problems = obstacles(plans, rows, options.output_dir, cache, options.offline)
+    for problem in problems:
+        warn(problem)
+    return FAILED if problems else OK
 
 
 def _parser(program: str) -> Parser:
     parser = Parser(program, "Download models, verified, and print how it goes.")
     add_selection(parser)
     add = parser.add_value
-    add("-o", "--output_dir", type=Path, default=Path(), metavar="DIR", help="where to put models")
+    add("-o", "--output_dir", type=file_path, default=Path(), metavar="DIR", help="where to put models")
     add("--precisions", metavar="P[,P...]", help="only files of these precisions")
     attempts = number(int, 1, 10**6, "a whole number from 1 to 1000000")
     add("--num_attempts", type=attempts, default=1, metavar="N", help="attempts for each file")
-    add("--cache_dir", type=Path, metavar="DIR", help="keep a copy of each file in this cache")
+    add("--cache_dir", type=file_path, metavar="DIR", help="keep a copy of each file in this cache")
     add(
         "--progress_format",
         choices=("text", "json"),
@@ -59,10 +68,25 @@ def _parser(program: str) -> Parser:
     )
     add(
         "--progress_interval",
-        type=number(float, 0, 3600, "seconds, from 0 to 3600"),
+        type=number(float, 0, MAX_INTERVAL, f"seconds, from 0 to {MAX_INTERVAL}"),
         default=0.2,
         metavar="SECONDS",
         help="at least so long between two progress events of a file",
+    )
+    several = number(int, 1, MAX_JOBS, f"a whole number from 1 to {MAX_JOBS}")
+    add("--connections", type=several, default=64, metavar="N", help="connections in all")
+    add(
+        "--connections_per_host",
+        type=several,
+        default=32,
+        metavar="N",
+        help="connections to one host, where a slow one makes parts of a file pay; 1: never split",
+    )
+    add(
+        "--limit_rate",
+        type=byte_rate,
+        metavar="RATE",
+        help="bytes per second for all transfers together, also with K, M or G (of 1024)",
     )
     jobs = number(int, 1, MAX_JOBS, f"a whole number from 1 to {MAX_JOBS}")
     add("-j", "--jobs", type=jobs, default=1, metavar="N", help="files to transfer at a time")
@@ -73,13 +97,15 @@ def _parser(program: str) -> Parser:
         metavar="SECONDS",
         help="give up on a connection that is silent or stalled for so long",
     )
+    either = parser.add_mutually_exclusive_group()
     add(
         "--report",
-        type=Path,
+        to=either,
+        type=file_path,
         metavar="FILE",
         help="write what came of each file as JSON at the end",
     )
-    parser.add_argument("--dry_run", action="store_true", help="only say what would be fetched")
+    either.add_argument("--dry_run", action="store_true", help="only say what would be fetched")
     parser.add_argument("--offline", action="store_true", help="no requests: cache and files only")
     parser.add_argument("--force", action="store_true", help="bring files again that are there")
     return parser
@@ -97,6 +123,9 @@ def _download(options: Any, plans: Sequence[ModelPlan]) -> int:
         timeout=options.timeout,
         offline=options.offline,
         force=options.force,
+        connections=options.connections,
+        connections_per_host=options.connections_per_host,
+        limit_rate=options.limit_rate,
         progress_interval=options.progress_interval,
     )
     try:

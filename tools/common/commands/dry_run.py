@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 
+from ..adoption import adopt
 from ..cache import Cache
+from ..claiming import partial_size
 from ..credentials import mask
 from ..disk import file_size, free_space, readable
-from ..errors import StorageError
-from ..partial import partial_size
-from ..plan import FilePlan, ModelPlan
-from ..transfer import adopt
+from ..errors import StorageError, TransferError
+from ..plan import FilePlan, ModelPlan, require_space
+from ..stores import Settings, Stores
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -82,8 +83,9 @@ def _row(file: FilePlan, cache: Cache | None) -> Row:
 
 def _state(file: FilePlan, cache: Cache | None) -> tuple[str, int | None]:
     wanted, destination = file.job.file, file.job.destination
-    if file.state == "absent" and file_size(destination) not in (None, wanted.size):
-        return "different", file.missing
+    if file.state == "absent" and file_size(destination) is not None:
+        # With --force it can be the right one, which comes again all the same.
+        return "present" if _is_right(file) else "different", file.missing
     if file.state != "present" or _is_right(file):
         return file.state, file.missing
     if cache and wanted.checksum and cache.holds(wanted.checksum):
@@ -96,6 +98,40 @@ def _is_right(file: FilePlan) -> bool:
         return adopt(file.job) is not None
     except StorageError:  # it cannot be read
         return False
+
+
+def obstacles(
+    plans: Sequence[ModelPlan], found: DryRun, output_dir: Path, cache: Cache | None, offline: bool
+) -> list[str]:
+    """Why a run would fail, as far as that is certain."""
+    problems = []
+    try:
+        require_space(plans, output_dir, cache)
+    except StorageError as error:
+        problems.append(str(error))
+    if offline and (lost := list(_lost(plans, found))):
+        more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
+        problems.append(f"{lost[0]}{more} cannot be had with --offline")
+    return problems
+
+
+def _lost(plans: Sequence[ModelPlan], found: DryRun) -> Iterator[str]:
+    """The files that would have to come over the network."""
+    stores = Stores(Settings(offline=True))
+    for plan, model in zip(plans, found.models, strict=True):
+        for file, row in zip(plan.files, model.files, strict=True):
+            # What is present and yet absent from the plan is to be replaced.
+            here = row.state in ("installed", "cached", "present") and file.state != "absent"
+            if not (here or any(_reachable(stores, origin.url) for origin in file.job.origins)):
+                yield f"{plan.model.id}: {row.name}"
+
+
+def _reachable(stores: Stores, url: str) -> bool:
+    try:
+        stores.store(url)
+    except TransferError:
+        return False
+    return True
 
 
 def as_text(found: DryRun) -> str:

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
 
 from ..description import describe
-from ..reporting.stream import warn, write_all
-from .options import Parser, add_selection, selected
+from ..model import Model
+from ..reporting.stream import warn, write_all, write_text
+from .options import Parser, add_selection, chosen
+
+_BATCH = 256  # models that are printed at a time, so that memory does not grow with the catalog
 
 
 def main(arguments: list[str], program: str) -> int:
@@ -14,10 +22,29 @@ def main(arguments: list[str], program: str) -> int:
     parser = Parser(program, "Print information about models as a JSON array.")
     add_selection(parser)
     options = parser.parse(arguments)
-    models = selected(options, warn)
+    choice = chosen(options, warn)
     if options.print_all:
-        text = "".join(f"{model.id}\n" for model in models)
+        write_text("".join(f"{name}\n" for name in choice.ids))
     else:
-        text = json.dumps([describe(model) for model in models], indent=4) + "\n"
-    write_all(text.encode())
+        for piece in _document(choice.models()):
+            write_all(piece)
     return 0
+
+
+def _document(models: Iterator[Model]) -> Iterator[bytes]:
+    """The bytes of `json.dumps(..., indent=4)`, which would do the same in Python, without C."""
+    start = b"["
+    while batch := [describe(model) for model in itertools.islice(models, _BATCH)]:
+        yield start + msgspec.json.format(_as_ascii(batch), indent=4)[1:-2]
+        start = b","
+    yield b"[]\n" if start == b"[" else b"\n]\n"
+
+
+def _as_ascii(batch: list[dict[str, Any]]) -> bytes:
+    with contextlib.suppress(UnicodeEncodeError):
+        data = msgspec.json.encode(batch)
+        if data.isascii() and b"\x7f" not in data:
+            return data
+    import json  # it takes longer, to import as well
+
+    return json.dumps(batch).encode()

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import os
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ..catalog import BUILTIN, active_sources, load_catalog
+from ..catalog import BUILTIN, SOURCE_VARIABLE, Choice, active_sources, choose
 from ..errors import UsageError
-from ..model import Model
 from ..reporting.stream import write_text
-from ..selection import Filters, parse_list, select, split_patterns
+from ..selection import Filters, parse_list, split_patterns
 from ..version import VERSION
 
 ENVIRONMENT_PREFIX = "MODELZOO_"
@@ -23,9 +24,14 @@ class Parser(argparse.ArgumentParser):
     """An argument parser whose errors are one line, and whose values can come from the environment."""
 
     def __init__(self, prog: str, description: str) -> None:
-        super().__init__(prog=prog, description=description, allow_abbrev=False)
+        # Every argument is formatted once, to try it; to measure the terminal for that takes its time.
+        formatter: Any = functools.partial(argparse.HelpFormatter, width=80)
+        super().__init__(
+            prog=prog, description=description, allow_abbrev=False, formatter_class=formatter
+        )
         self.add_argument("--version", action="version", version=f"modelzoo {VERSION}")
         self._values: list[tuple[argparse.Action, Any]] = []
+        self._one_of: tuple[str, ...] = ()
 
     def error(self, message: str) -> NoReturn:
         """A usage error: one line that names the way to help."""
@@ -35,16 +41,34 @@ class Parser(argparse.ArgumentParser):
         """Help and version: a closed standard output is met as it is by everything else."""
         write_text(message)
 
-    def add_value(self, *flags: str, help: str, **keywords: Any) -> None:  # noqa: A002
+    def format_help(self) -> str:
+        """The help, as wide as the terminal."""
+        self.formatter_class = argparse.HelpFormatter
+        return super().format_help()
+
+    def add_value(
+        self,
+        *flags: str,
+        help: str,  # noqa: A002
+        to: argparse._ActionsContainer | None = None,
+        **keywords: Any,
+    ) -> None:
         """An option with a value; `MODELZOO_<OPTION>` in the environment is its default."""
-        action = self.add_argument(*flags, help=help, **keywords)
+        action = (to or self).add_argument(*flags, help=help, **keywords)
         action.help = f"{help} [env: {_variable(action)}]"
         self._values.append((action, action.default))
         action.default = argparse.SUPPRESS  # so that it shows what was given
 
+    def require_one_of(self, *options: str) -> None:
+        """One of these has to be given; an argument that nobody knows is a worse mistake than none."""
+        self._one_of = options
+
     def parse(self, arguments: list[str], environ: Mapping[str, str] = os.environ) -> Any:
         """The options, those that were not given taken from the environment; raises UsageError."""
         options = self.parse_args(arguments)
+        if self._one_of and not any(getattr(options, option) for option in self._one_of):
+            names = " ".join(f"--{option}" for option in self._one_of)
+            self.error(f"one of the arguments {names} is required")
         for action, default in self._values:
             if not hasattr(options, action.dest):
                 text = environ.get(_variable(action))
@@ -52,8 +76,6 @@ class Parser(argparse.ArgumentParser):
         return options
 
     def _convert(self, action: argparse.Action, text: str) -> Any:
-        if isinstance(action, argparse._AppendAction):
-            return [line.strip() for line in text.splitlines() if line.strip()]
         try:
             value = action.type(text) if callable(action.type) else text
         except (ValueError, argparse.ArgumentTypeError) as error:
@@ -83,17 +105,44 @@ def number(kind: type, minimum: float, maximum: float, what: str) -> Callable[[s
     return convert
 
 
+def file_path(text: str) -> Path:
+    """A type for options: a path. An empty one, as an unset variable leaves it, would mean `.`."""
+    if not text:
+        raise argparse.ArgumentTypeError("expected a path, got nothing")
+    return Path(text)
+
+
+def pattern_list(text: str) -> tuple[str, ...]:
+    """A type for options: patterns in a comma-separated list."""
+    if not (patterns := split_patterns(text)):
+        raise argparse.ArgumentTypeError("expected at least one pattern")
+    return patterns
+
+
+def byte_rate(text: str) -> float:
+    """A type for options: bytes per second, `500K`, `1.5M`; powers of 1024."""
+    match = re.fullmatch(r"(\d{1,15}(?:\.\d{1,6})?)([KMG]?)", text, re.ASCII | re.IGNORECASE)
+    rate = float(match[1]) * 1024 ** " KMG".index(match[2].upper() or " ") if match else 0.0
+    if rate < 1:
+        raise argparse.ArgumentTypeError(f"expected a rate like 500K or 1.5M, got {text!r}")
+    return rate
+
+
 def add_selection(parser: Parser) -> None:
     """The options by which every tool selects models."""
-    one = parser.add_argument_group("selection", "exactly one of these").add_mutually_exclusive_group(
-        required=True
-    )
+    one = parser.add_argument_group("selection", "exactly one of these").add_mutually_exclusive_group()
     one.add_argument("--all", action="store_true", help="all models")
-    one.add_argument("--name", metavar="PAT[,PAT...]", help="models that match one of these patterns")
     one.add_argument(
-        "--list", type=Path, metavar="FILE", help="models that match a pattern in FILE, one a line"
+        "--name",
+        type=pattern_list,
+        metavar="PAT[,PAT...]",
+        help="models that match one of these patterns",
+    )
+    one.add_argument(
+        "--list", type=file_path, metavar="FILE", help="models that match a pattern in FILE, one a line"
     )
     one.add_argument("--print_all", action="store_true", help="print the names of all models")
+    parser.require_one_of("all", "name", "list", "print_all")
     narrow = parser.add_argument_group("conditions", "which narrow the selection down")
     for option, what in (
         ("--exclude", "not the models that match one of these patterns"),
@@ -102,38 +151,46 @@ def add_selection(parser: Parser) -> None:
         ("--license", "only models whose license URL matches one of these patterns"),
         ("--tag", "only models with one of these tags"),
     ):
-        narrow.add_argument(option, action="append", default=[], metavar="PAT[,PAT...]", help=what)
-    parser.add_value(
+        narrow.add_argument(
+            option,
+            action="extend",
+            type=pattern_list,
+            default=[],
+            metavar="PAT[,PAT...]",
+            help=what,
+        )
+    parser.add_argument(  # the catalog itself reads the variable
         "--source",
         action="append",
         metavar="SOURCE",
         help="take the models from this folder instead of the built-in sources; "
-        f"also {' and '.join(BUILTIN)}; can be repeated",
+        f"also {' and '.join(BUILTIN)}; can be repeated [env: {SOURCE_VARIABLE}]",
     )
 
 
-def selected(options: Any, warn: Callable[[str], None]) -> list[Model]:
+def chosen(options: Any, warn: Callable[[str], None]) -> Choice:
     """The models that the options mean; raises SelectionError, CatalogError or UsageError."""
-    patterns = _patterns(options)
-    catalog = load_catalog(active_sources(options.source or ()), warn)
     filters = Filters(
-        patterns=patterns,
-        exclude=_split(options.exclude),
-        tasks=_split(options.task),
-        frameworks=_split(options.framework),
-        licenses=_split(options.license),
-        tags=_split(options.tag),
+        patterns=_patterns(options),
+        exclude=tuple(options.exclude),
+        tasks=tuple(options.task),
+        frameworks=tuple(options.framework),
+        licenses=tuple(options.license),
+        tags=tuple(options.tag),
     )
-    return select(catalog, filters)
+    sources = active_sources(options.source or ())
+    return choose(sources, filters, lambda message: warn(f"warning: {message}"))
+
+
+def print_names(names: Iterable[str]) -> None:
+    """What `--print_all` prints."""
+    write_text("".join(f"{name}\n" for name in names))
 
 
 def _patterns(options: Any) -> tuple[str, ...] | None:
-    if options.name is not None:
-        if not (patterns := split_patterns(options.name)):
-            raise UsageError("--name: expected at least one pattern")
-        return patterns
     if options.list is None:
-        return None
+        patterns: tuple[str, ...] | None = options.name
+        return patterns
     try:
         return parse_list(_read_list(options.list))
     except (OSError, UnicodeDecodeError) as error:
@@ -149,7 +206,3 @@ def _read_list(path: Path) -> str:
     if len(data) > MAX_LIST:
         raise UsageError(f"is larger than {MAX_LIST} bytes")
     return data.decode("utf-8-sig")
-
-
-def _split(values: list[str]) -> tuple[str, ...]:
-    return tuple(pattern for value in values for pattern in split_patterns(value))

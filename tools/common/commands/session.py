@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -36,6 +37,18 @@ def run(main: Main, arguments: Sequence[str], program: str) -> int:
     except ModelZooError as error:
         warn(f"{program}: {error}")
         return FAILED
+    except OSError as error:  # the last resort: who knows more about it says more
+        warn(f"{program}: {_in_words(error)}")
+        return FAILED
+
+
+def _in_words(error: OSError) -> str:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return "the current folder has been removed"
+    where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+    return f"{where}{error.strerror or error}"
 
 
 def _interrupt(number: int, frame: Any) -> None:

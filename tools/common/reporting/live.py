@@ -110,16 +110,17 @@ class LiveReporter:
             (event.bytes_local, "on this machine"),
         )
         sizes = ", ".join(f"{readable(size)} {where}" for size, where in counts if size)
-        word, style = ("done", "green") if event.successful else ("failed", "red")
-        failed = f", {event.models_failed} failed" if event.models_failed else ""
-        what = f"{_count(event.models, 'model')}, {_count(event.files, 'file')}"
-        text = f"{what}{failed}: {sizes or 'nothing'}"
-        self._say(style, word, f"{text}, {event.seconds:.1f} s")
+        models = _count(event.models, "model", event.models_failed)
+        files = _count(event.files, "file", event.files_failed)
+        word = "[green]done[/green] " if event.successful else ""
+        text = f"{word}{models}, {files}: {sizes or 'nothing'}, {event.seconds:.1f} s"
+        self._console.print(text, highlight=False)
 
     def close(self) -> None:
         """Take the bars off the screen."""
         self._display.stop()
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+def _count(number: int, noun: str, failed: int) -> str:
+    bad = f" [red]({failed} failed)[/red]" if failed else ""
+    return f"{number} {noun}{'' if number == 1 else 's'}{bad}"

@@ -35,6 +35,8 @@ class Opened(Protocol):
     validator: str | None
     """Changes when the file changes: a strong ETag or a date, fit for a later `open`."""
     media_type: str | None
+    parts: bool
+    """Whether the store seems ready to serve parts of the file on more connections."""
     encoding: str | None
     """What the body is compressed with on the way, None for nothing; it is not undone."""
     remote: bool
@@ -57,11 +59,13 @@ class Store(Protocol):
 
     remote: bool
 
-    def open(self, url: str, offset: int = 0, validator: str | None = None) -> Opened:
+    def open(
+        self, url: str, offset: int = 0, validator: str | None = None, stop: int | None = None
+    ) -> Opened:
         """The bytes of `url` from `offset` on, or from 0 where that cannot be had.
 
-        With a validator the offset holds only for the very version that it was taken from. Raises
-        TransferError.
+        With a validator the offset holds only for the very version that it was taken from. Not more
+        than the bytes before `stop` are needed. Raises TransferError.
         """
         ...
 

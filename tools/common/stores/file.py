@@ -33,7 +33,9 @@ class FileStore:
 
     remote = False
 
-    def open(self, url: str, offset: int = 0, validator: str | None = None) -> OpenedFile:
+    def open(
+        self, url: str, offset: int = 0, validator: str | None = None, stop: int | None = None
+    ) -> OpenedFile:
         """See Store.open."""
         parts = urlsplit(url)
         if parts.netloc not in ("", "localhost"):
@@ -55,7 +57,7 @@ class OpenedFile:
     """The bytes of a local file."""
 
     media_type = encoding = None
-    remote = False
+    remote = parts = False
 
     def __init__(self, path: Path, offset: int, validator: str | None) -> None:
         self._path = path

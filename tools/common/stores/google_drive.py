@@ -11,8 +11,9 @@ from urllib.parse import urlencode, urljoin, urlsplit
 
 from ..credentials import mask
 from ..errors import Reason, TransferError
+from ..http_errors import in_words
 from . import Settings
-from .http import HttpStore, OpenedUrl, in_words
+from .http import HttpStore, OpenedUrl
 
 SCHEMES = ("gdrive",)
 BASE = "https://drive.usercontent.google.com"
@@ -33,7 +34,9 @@ class GoogleDriveStore:
     def __init__(self, http: HttpStore, base: str, timeout: float) -> None:
         self._http, self._base, self._timeout = http, base, timeout
 
-    def open(self, url: str, offset: int = 0, validator: str | None = None) -> OpenedUrl:
+    def open(
+        self, url: str, offset: int = 0, validator: str | None = None, stop: int | None = None
+    ) -> OpenedUrl:
         """See Store.open."""
         file_id = urlsplit(url).netloc
         if not re.fullmatch(r"[\w-]+", file_id, re.ASCII):
@@ -41,14 +44,14 @@ class GoogleDriveStore:
             raise TransferError(Reason.INVALID_CATALOG, problem, url=mask(url))
         query = urlencode({"id": file_id, "export": "download", "confirm": "t"})
         asked = f"{self._base}/download"
-        opened = self._http.open(f"{asked}?{query}", offset, validator)
+        opened = self._http.open(f"{asked}?{query}", offset, validator, stop)
         if not _is_page(opened):
             return opened
         page = self._read_page(opened)
         target = self._form_target(page, asked)
         if target is None:
             raise _refusal(page, url)
-        opened = self._http.open(f"{target}?{urlencode(page.fields)}", offset, validator)
+        opened = self._http.open(f"{target}?{urlencode(page.fields)}", offset, validator, stop)
         if _is_page(opened):
             raise _refusal(self._read_page(opened), url)
         return opened

@@ -1,21 +1,18 @@
-"""HTTP and HTTPS with requests: ranges, validators, redirects, credentials, and what errors mean."""
+"""HTTP and HTTPS with requests and urllib3: ranges, validators, redirects, and what errors mean."""
 
 from __future__ import annotations
 
 import contextlib
-import re
-import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from urllib.parse import urljoin, urlsplit
 
 from ..checksum import CHUNK
 from ..content import extent, retry_after, validator_of
 from ..credentials import (
-    CA_VARIABLES,
     Credential,
     Route,
     credential_after_redirect,
@@ -27,11 +24,14 @@ from ..credentials import (
     without_userinfo,
 )
 from ..errors import Reason, TransferError
+from ..http_errors import translated_errors
 from ..version import USER_AGENT
 from . import Settings
 
 if TYPE_CHECKING:
-    import requests
+    from requests.adapters import HTTPAdapter
+    from urllib3 import BaseHTTPResponse as Response
+    from urllib3 import HTTPConnectionPool
 
 SCHEMES = ("http", "https")
 HEADERS = {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity"}
@@ -52,7 +52,6 @@ _STATUS = {
 }
 """What a status means; SERVER_ERROR where it is not here."""
 _TRANSIENT = frozenset({408, 423, 425, 429})  # and every 5xx
-_ADVICE = f"{CA_VARIABLES[0]} can name a file of certificates to trust"
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
 
@@ -62,7 +61,7 @@ def create(settings: Settings) -> HttpStore:
 
 
 class HttpStore:
-    """Opens URLs with GET. Each thread has a session of its own: they are not safe to share."""
+    """Opens URLs with GET. Each thread has connections of its own."""
 
     remote = True
 
@@ -71,14 +70,16 @@ class HttpStore:
         self._local = threading.local()
         self._routes: dict[str, Route] = {}
 
-    def open(self, url: str, offset: int = 0, validator: str | None = None) -> OpenedUrl:
+    def open(
+        self, url: str, offset: int = 0, validator: str | None = None, stop: int | None = None
+    ) -> OpenedUrl:
         """See Store.open. A partial answer that does not continue what is here means starting over."""
-        response, credential = self._ask(url, offset, validator)
+        response, credential = self._ask(url, offset, validator, stop)
         if offset and not _continues(response, offset, validator):
             _dismiss(response)
             offset, validator = 0, None
             response, credential = self._ask(url)
-        if response.status_code not in (200, 206):
+        if response.status not in (200, 206):
             _dismiss(response)
             raise _status_error(response, url, credential)
         if not _continues(response, offset, validator):
@@ -88,10 +89,11 @@ class HttpStore:
         return OpenedUrl(response, url, validator)
 
     def _ask(
-        self, url: str, offset: int = 0, validator: str | None = None
-    ) -> tuple[requests.Response, Credential | None]:
+        self, url: str, offset: int = 0, validator: str | None = None, stop: int | None = None
+    ) -> tuple[Response, Credential | None]:
         """The response at the end of all redirects, and the credential it was sent."""
-        headers = {"Range": f"bytes={offset}-"} if offset else {}
+        last = "" if stop is None else stop - 1
+        headers = {"Range": f"bytes={offset}-{last}"} if offset else {}
         if offset and validator:
             headers["If-Range"] = validator
         credential = credential_for(url)
@@ -99,7 +101,7 @@ class HttpStore:
             own = dict([credential.header]) if credential else {}
             response = self._request(url, headers | own)
             location = response.headers.get("Location")
-            if response.status_code not in (301, 302, 303, 307, 308) or not location:
+            if response.status not in (301, 302, 303, 307, 308) or not location:
                 return response, credential
             _dismiss(response)
             target = _redirect_target(url, location)
@@ -107,20 +109,37 @@ class HttpStore:
             url = target
         raise TransferError(Reason.SERVER_ERROR, f"more than {MAX_REDIRECTS} redirects", url=mask(url))
 
-    def _request(self, url: str, headers: dict[str, str]) -> requests.Response:
+    def _request(self, url: str, headers: dict[str, str]) -> Response:
         with translated_errors(url):
             host_of(url)
-            plain = without_userinfo(url)
-            route = self._route(plain)
-            return self._session.get(
-                plain,
-                headers=headers,
-                stream=True,
-                allow_redirects=False,
+            pool, target = self._connect(without_userinfo(url))
+            return pool.urlopen(
+                "GET",
+                target,
+                headers=HEADERS | headers,
+                redirect=False,
+                retries=False,
+                assert_same_host=False,  # a proxy is asked for URLs of other hosts
                 timeout=self._timeout,
-                proxies=dict(route.proxies),
-                verify=route.verify,
+                preload_content=False,
+                decode_content=False,
             )
+
+    def _connect(self, url: str) -> tuple[HTTPConnectionPool, str]:
+        """The connections of this thread to the URL's host, and what to ask for there.
+
+        requests knows how URLs are written, and about proxies and certificates; its engine, urllib3,
+        is used directly for each request, which costs half as much.
+        """
+        from requests.models import PreparedRequest
+
+        prepared, route = PreparedRequest(), self._route(url)
+        prepared.prepare_url(url, None)
+        host = url[: url.find("/", 8)]
+        if host not in self._pools:
+            pool = self._adapter.get_connection_with_tls_context(prepared, route.verify, route.proxies)
+            self._pools[host] = cast("HTTPConnectionPool", pool)
+        return self._pools[host], self._adapter.request_url(prepared, route.proxies)
 
     def _route(self, url: str) -> Route:
         """What the environment says about the URL's host, looked up once for every host."""
@@ -131,18 +150,21 @@ class HttpStore:
         return self._routes[host]
 
     @property
-    def _session(self) -> requests.Session:
-        session: requests.Session | None = getattr(self._local, "session", None)
-        if session is None:
-            import requests
+    def _adapter(self) -> HTTPAdapter:
+        adapter: HTTPAdapter | None = getattr(self._local, "adapter", None)
+        if adapter is None:
+            from requests.adapters import HTTPAdapter
 
-            session = self._local.session = requests.Session()
-            session.trust_env = False  # asked for once per host instead: see _route
-            # It would read the body of a redirect whole, however long, to prepare what we do ourselves.
-            session.get_redirect_target = lambda resp: None  # type: ignore[method-assign]
-            session.headers.clear()
-            session.headers.update(HEADERS)
-        return session
+            adapter = self._local.adapter = HTTPAdapter()
+            self._local.pools = {}
+        return adapter
+
+    @property
+    def _pools(self) -> dict[str, HTTPConnectionPool]:
+        """The connections of this thread, by scheme and host."""
+        assert self._adapter, "made together"
+        pools: dict[str, HTTPConnectionPool] = self._local.pools
+        return pools
 
 
 def _redirect_target(url: str, location: str) -> str:
@@ -160,20 +182,20 @@ def _redirect_target(url: str, location: str) -> str:
     return target
 
 
-def _dismiss(response: requests.Response) -> None:
+def _dismiss(response: Response) -> None:
     """Drop a body that nobody wants; a short one is read, so that its connection can be used again."""
-    left = response.raw.length_remaining
+    left = response.length_remaining
     if left is not None and left <= SHORT:
         with contextlib.suppress(Exception):
-            response.raw.read1(SHORT, decode_content=False)
+            response.read1(SHORT, decode_content=False)
     response.close()
 
 
-def _continues(response: requests.Response, offset: int, validator: str | None) -> bool:
+def _continues(response: Response, offset: int, validator: str | None) -> bool:
     """Whether the answer is the file from `offset` on, of the version asked for, or all of it."""
-    if response.status_code != 206:
-        return response.status_code != 416  # 200: everything; others: errors
-    found = extent(response.status_code, response.headers)
+    if response.status != 206:
+        return response.status != 416  # 200: everything; others: errors
+    found = extent(response.status, response.headers)
     current = response.headers.get("ETag" if (validator or "").startswith('"') else "Last-Modified")
     # A 206 need not repeat the date (RFC 9110, 15.3.7).
     same = validator is None or current in (None, validator)
@@ -185,10 +207,11 @@ class OpenedUrl:
 
     remote = True
 
-    def __init__(self, response: requests.Response, url: str, validator: str | None) -> None:
+    def __init__(self, response: Response, url: str, validator: str | None) -> None:
         self._response, self._url = response, url
-        self.offset, self.size = extent(response.status_code, response.headers) or (0, None)
-        continued = response.status_code == 206
+        self.offset, self.size = extent(response.status, response.headers) or (0, None)
+        continued = response.status == 206
+        self.parts = continued or response.headers.get("Accept-Ranges", "").strip().lower() == "bytes"
         self.validator = validator_of(response.headers) or (validator if continued else None)
         self.media_type = response.headers.get("Content-Type")
         disposition = response.headers.get("Content-Disposition", "")
@@ -198,7 +221,7 @@ class OpenedUrl:
         self._aborted = False
 
     def __iter__(self) -> Iterator[bytes]:
-        raw = self._response.raw
+        raw = self._response
         with translated_errors(self._url):
             # read1 hands over what has come; read would wait for a whole MiB from a slow server.
             while (chunk := raw.read1(CHUNK, decode_content=False)) and not self._aborted:
@@ -210,7 +233,7 @@ class OpenedUrl:
         """See Opened.abort."""
         self._aborted = True
         with contextlib.suppress(OSError, ValueError, RuntimeError):  # it has ended already
-            self._response.raw.shutdown()
+            self._response.shutdown()
 
     def __enter__(self) -> OpenedUrl:
         return self
@@ -219,10 +242,8 @@ class OpenedUrl:
         self._response.close()  # also the connection, unless the body has ended and left it to others
 
 
-def _status_error(
-    response: requests.Response, url: str, credential: Credential | None
-) -> TransferError:
-    code = response.status_code
+def _status_error(response: Response, url: str, credential: Credential | None) -> TransferError:
+    code = response.status
     phrase = _PHRASES.get(code, "")  # not the server's own, which could say anything
     advice = ""
     if code in (401, 403):
@@ -237,54 +258,3 @@ def _status_error(
         retry_after=retry_after(response.headers, time.time()),
         credential=credential.key if credential and code in (401, 403) else None,
     )
-
-
-@contextlib.contextmanager
-def translated_errors(url: str) -> Iterator[None]:
-    """Turn what the libraries of the network raise inside into TransferError about `url`."""
-    outside = sys.exc_info()[1]  # what is being handled already is no cause of what happens inside
-    try:
-        yield
-    except TransferError:
-        raise
-    except Exception as error:
-        causes: list[BaseException] = [error]
-        while (inner := causes[-1].__cause__ or causes[-1].__context__) not in (None, outside):
-            causes.append(inner)
-        if translated := _translate(causes, mask(url)):
-            raise translated from None  # the texts of its causes hold the URL with its secrets
-        raise
-
-
-def _translate(causes: Sequence[BaseException], url: str) -> TransferError | None:
-    """What an error and its causes, the innermost last, mean: the first row that fits."""
-    import ssl
-    from http.client import IncompleteRead
-
-    import requests.exceptions as rq
-    import urllib3.exceptions as u3
-
-    table: list[tuple[tuple[type[BaseException], ...], Reason, str, bool]] = [
-        ((ssl.SSLCertVerificationError,), Reason.CERTIFICATE, f"TLS failed, {_ADVICE}", False),
-        ((rq.ProxyError,), Reason.NETWORK, "the proxy failed", True),
-        ((rq.InvalidSchema,), Reason.NETWORK, "the proxy cannot be used", False),
-        ((u3.NewConnectionError,), Reason.NETWORK, "cannot connect", True),
-        ((TimeoutError, u3.TimeoutError), Reason.TIMEOUT, "the server did not answer in time", True),
-        ((IncompleteRead,), Reason.NETWORK, "the connection closed before the end", True),
-        ((rq.RequestException, u3.HTTPError, OSError), Reason.NETWORK, "the connection broke", True),
-    ]
-    others = (rq.InvalidSchema, rq.InvalidHeader)
-    if isinstance(causes[0], ValueError) and not isinstance(causes[0], others):
-        # Its text would quote the URL.
-        return TransferError(Reason.INVALID_CATALOG, "is not a usable URL", url=url)
-    for kinds, reason, text, transient in table:
-        if any(isinstance(cause, kinds) for cause in causes):
-            detail = in_words(str(causes[-1])) or type(causes[-1]).__name__
-            return TransferError(reason, f"{text} ({detail})", url=url, transient=transient)
-    return None
-
-
-def in_words(text: str) -> str:
-    """What others say as it may be shown: one short line, without addresses of objects."""
-    text = re.sub(r"<[^>]*>:? ?", "", text)
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:200]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+import os
 import re
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import msgspec
 
@@ -26,15 +28,14 @@ from ...model import (
     UnpackArchive,
 )
 from ...paths import clash, safe_path
+from . import MODEL_CONFIG, Warn
 
-MODEL_CONFIG = "model.yml"
-COMPOSITE_CONFIG = "composite-model.yml"
 MODEL_NAME = re.compile(r"[0-9a-zA-Z._-]+")
 _MISSING = re.compile(r"Object missing required field `(.*)`")
 _DRIVE_ID = re.compile(r"[0-9a-zA-Z_-]+")
+_PLAIN_URL = re.compile(r"https?://[!-Z\\^-~]+")  # nothing in it that urlsplit() could refuse
 ARCHIVE_FORMATS = ("zip", "tar", "gztar", "bztar", "xztar")
 
-Warn = Callable[[str], None]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
@@ -71,7 +72,22 @@ class _Config(msgspec.Struct, kw_only=True):
     tags: list[str] = []
 
 
-def convert(document: Any, kind: type[Any], file: str, model: str) -> Any:
+_KEYS, _FILE_KEYS = frozenset(_Config.__struct_fields__), frozenset(_File.__struct_fields__)
+
+
+class _Composite(msgspec.Struct):
+    stages_order: list[str] = []
+
+
+def read_stages(path: str, name: str) -> list[str]:
+    """The order of its stages in a composite's config file; raises CatalogError."""
+    document = read_yaml(path, path, name)
+    document = {} if document is None else document
+    order: list[str] = _convert(document, _Composite, path, name).stages_order
+    return order
+
+
+def _convert(document: Any, kind: type[Any], file: str, model: str) -> Any:
     """The document as a value of this type; CatalogError with the key that does not fit."""
     try:
         return msgspec.convert(document, kind)
@@ -83,13 +99,24 @@ def convert(document: Any, kind: type[Any], file: str, model: str) -> Any:
         raise CatalogError(problem, file=file, model=model, key=path.lstrip(".")) from None
 
 
+@functools.lru_cache(maxsize=1)  # it is asked for again with every model of a tree
+def _uri(root: Path) -> str:
+    return f"{root.as_uri()}/"
+
+
 class ConfigReader:
     """Reads one model.yml; what it raises and warns about names the file, the model and the key."""
 
-    def __init__(self, root: Path, folder: Path, source: str, warn: Warn, strict: bool) -> None:
-        self.root, self.folder, self.source, self.strict = root, folder, source, strict
-        self.file, self.name, self._warn = str(folder / MODEL_CONFIG), folder.name, warn
-        self._base, self._inside = f"{folder.as_uri()}/", f"{root.as_uri()}/"
+    def __init__(
+        self, root: Path, folder: str, source: str, warn: Warn, strict: bool, composite: str | None
+    ) -> None:
+        self.folder, self.relative = os.path.join(root, folder) if folder else str(root), folder
+        self.source, self.composite, self.strict, self._warn = source, composite, strict, warn
+        self.file, self.name = os.path.join(self.folder, MODEL_CONFIG), os.path.basename(self.folder)
+        self.doubts: list[str] = []
+        self._inside = _uri(root)
+        below = quote(folder, errors="surrogateescape")
+        self._base = f"{self._inside}{below}/" if below else self._inside
 
     def read(self) -> Model:
         """The model of this folder."""
@@ -97,14 +124,12 @@ class ConfigReader:
             raise self.error("", "the folder's name may hold only 0-9 a-z A-Z . _ -")
         config = self._config()
         files = tuple(self._files(config.files))
-        composite = self.folder.parent if self.folder != self.root else None
-        is_stage = composite is not None and (composite / COMPOSITE_CONFIG).is_file()
         return Model(
             id=self.name,
             name=self.name,
             source=self.source,
             subdirectory=self._subdirectory(),
-            composite=composite.name if composite and is_stage else None,
+            composite=self.composite,
             description=config.description,
             framework=config.framework,
             task_type=config.task_type,
@@ -119,7 +144,7 @@ class ConfigReader:
             conversion_to_onnx_args=_optional_tuple(config.conversion_to_onnx_args or None),
             input_info=tuple(msgspec.to_builtins(config.input_info)),
             model_info=config.model_info,
-            config_dir=str(self.folder),
+            config_dir=self.folder,
         )
 
     def error(self, key: str, problem: str) -> CatalogError:
@@ -127,29 +152,32 @@ class ConfigReader:
         return CatalogError(problem, file=self.file, model=self.name, key=key)
 
     def _config(self) -> _Config:
-        document = read_yaml(self.folder / MODEL_CONFIG, self.file, self.name)
+        document = read_yaml(self.file, self.file, self.name)
         if not isinstance(document, dict):
             raise self.error("", "expected a mapping of keys")
         for key in ("name", "subdirectory"):
             if key in document:
                 raise self.error(key, "is not allowed: the folder's path says it")
-        config: _Config = convert(document, _Config, self.file, self.name)
-        self._doubt_unknown(document, _Config, "")
+        config: _Config = _convert(document, _Config, self.file, self.name)
+        self._doubt_unknown(document, _KEYS, "")
         for number, file in enumerate(document["files"]):
-            self._doubt_unknown(file, _File, f"files[{number}].")
+            self._doubt_unknown(file, _FILE_KEYS, f"files[{number}].")
         self._check(config)
         return config
 
     def doubt(self, key: str, problem: str) -> None:
         """An error in a strict catalog, a warning in others."""
+        error = self.error(key, problem)
         if self.strict:
-            raise self.error(key, problem)
-        self._warn(str(self.error(key, problem)))
+            raise error
+        self.doubts.append(str(error))
+        self._warn(str(error))
 
-    def _doubt_unknown(self, keys: Iterable[str], kind: type[msgspec.Struct], where: str) -> None:
-        for key in keys:
-            if key not in kind.__struct_fields__:
-                self.doubt(where + key, "is not a known key")
+    def _doubt_unknown(self, keys: Mapping[str, Any], known: frozenset[str], where: str) -> None:
+        if not keys.keys() <= known:
+            for key in keys:
+                if key not in known:
+                    self.doubt(where + key, "is not a known key")
 
     def _check(self, config: _Config) -> None:
         if config.task_type not in TASK_TYPES:
@@ -172,9 +200,8 @@ class ConfigReader:
             raise self.error("conversion_to_onnx_args", f"is {rule} with framework {config.framework}")
 
     def _subdirectory(self) -> str:
-        relative = self.folder.relative_to(self.root).as_posix()
         try:
-            return str(safe_path(self.name if relative == "." else relative))
+            return str(safe_path(self.relative or self.name))
         except UnsafePathError as error:
             raise self.error("", str(error)) from None
 
@@ -220,7 +247,7 @@ class ConfigReader:
         """An origin; one without a scheme is relative to the folder and stays in the catalog."""
         origin = Origin(url, self._base)
         try:
-            if urlsplit(url).scheme:
+            if _PLAIN_URL.fullmatch(url) or urlsplit(url).scheme:
                 return origin
             path = origin.url.partition("?")[0].partition("#")[0]
             if not path.startswith(self._inside):

@@ -1,0 +1,66 @@
+"""Who works on a file in flight: one process at a time, in turn, whatever becomes of them."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+import filelock
+
+from .disk import storage_errors
+from .partial import PLAIN, Partial
+from .paths import PARTIAL_SUFFIX
+
+
+def claim(destination: Path) -> Partial | None:
+    """The file in flight for this destination, or None while another process works on it.
+
+    Where locks do not work the file has a name of its own: it is not resumed, and the rename decides.
+    """
+    path = destination.with_name(destination.name + PARTIAL_SUFFIX)
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, created = _open(path)
+        try:
+            locked = filelock.lock_descriptor(handle, blocking=False)
+        except OSError:
+            os.close(handle)
+            if created:
+                path.unlink(missing_ok=True)
+            return _claim_alone(destination)
+        # The holder before us may have renamed or removed the file that we have just locked.
+        if locked and _still_named(handle, path):
+            return Partial(destination, path, handle, shared=True)
+        os.close(handle)
+        return None
+
+
+def _open(path: Path) -> tuple[int, bool]:
+    """The file in flight, and whether it was not there before."""
+    flags = os.O_RDWR | os.O_CREAT | PLAIN
+    try:
+        return os.open(path, flags | os.O_EXCL, 0o666), True
+    except FileExistsError:
+        return os.open(path, flags, 0o666), False
+
+
+def _claim_alone(destination: Path) -> Partial:
+    alone = destination.with_name(f"{destination.name}.{secrets.token_hex(4)}{PARTIAL_SUFFIX}")
+    return Partial(destination, alone, _open(alone)[0], shared=False)
+
+
+def _still_named(handle: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(handle), os.lstat(path))
+    except FileNotFoundError:
+        return False
+
+
+def partial_size(destination: Path) -> int:
+    """Bytes of this destination that an earlier run left in flight, gaps not counted."""
+    try:
+        stat = os.stat(destination.with_name(destination.name + PARTIAL_SUFFIX))
+    except OSError:
+        return 0
+    return min(stat.st_size, getattr(stat, "st_blocks", stat.st_size) * 512)
