@@ -12,10 +12,10 @@ TESTS  := $(VENV)/ready-test-$(INPUTS)
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --config-settings editable_mode=strict
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check dist train system clean
+.PHONY: help run test check bench bench-quick dist train system clean
 
 help: ## Show this list.
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/ /' | awk '{ name = $$1; $$1 = ""; printf "  make %-8s%s\n", name, $$0 }'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/ /' | awk '{ name = $$1; $$1 = ""; printf "  make %-13s%s\n", name, $$0 }'
 
 run: $(READY) ## Set up, download the demo models into out/, and print their events and facts.
 	cd tools && $(BIN)/python downloader.py --name 'prob-*' -j8 --progress_format=json --output_dir '$(OUT)'
@@ -30,6 +30,14 @@ check: $(TESTS) ## Format check, lint, types, and the layers of the package.
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+bench: $(READY) ## Measure against other programs; writes benchmarks/RESULTS.md (half an hour).
+	@sh benchmarks/system-packages.sh
+	$(BIN)/python -m benchmarks
+
+bench-quick: $(READY) ## The same in smaller sizes, printed (five minutes).
+	@sh benchmarks/system-packages.sh
+	$(BIN)/python -m benchmarks --quick
 
 dist: $(TESTS) ## Build the source archive and the wheel into dist/.
 	$(BIN)/python -m build --no-isolation

@@ -18,7 +18,7 @@ INLINE = 2 << 20
 """Bytes up to which a thread costs more than it saves."""
 
 PENDING = 4
-"""Pieces (of at most a MiB) that wait in memory."""
+"""Pieces (of at most 256 KiB) that wait in memory."""
 
 
 class FileHasher:

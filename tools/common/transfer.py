@@ -206,7 +206,8 @@ def _receive(url: str, job: Job, partial: Partial, engine: Engine) -> OriginKind
     offset, validator = _resume_point(url, job, partial)
     with engine.connections.file(url), store.open(url, offset, validator) as opened:
         total = opened.size if job.file.size is None else job.file.size
-        require_space(job.destination, total, opened)
+        if job.file.size is None:  # the others have been counted before the run began
+            require_space(job.destination, total, opened)
         partial.begin(opened.offset, Provenance(mask(url), opened.validator), _algorithm(job))
         progress = Progress(job, engine, kind)
         try:

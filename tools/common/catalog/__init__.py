@@ -129,7 +129,7 @@ def _choose_quickly(shelves: Mapping[str, _Shelf], filters: Filters, warn: Warn)
     if not choice.is_right():
         return None
     for shelf in shelves.values():
-        shelf.repeat_warnings(warn)
+        shelf.repeat_doubts(warn)
     return choice
 
 
@@ -182,7 +182,7 @@ class _Shelf:
         """Bring the index up to date, which reads what has changed; raises CatalogError."""
         index = self.index
         if index and index.has_shape() and index.holds(index.entries):
-            self.repeat_warnings(warn)
+            self.repeat_doubts(warn)
             return
         source, strict = self._source, bool(self._source.folders)
         module = omz if strict else _format_of(source.path)
@@ -192,10 +192,10 @@ class _Shelf:
         else:
             self.index = listing(module.load(source.path, source.name, warn))
 
-    def repeat_warnings(self, warn: Warn) -> None:
-        """Say again what was said when the config files were read."""
-        for warning in self.index.warnings() if self.index else ():
-            warn(warning)
+    def repeat_doubts(self, warn: Warn) -> None:
+        """Say again what there was to say when the config files were read."""
+        for doubt in self.index.doubts() if self.index else ():
+            warn(doubt)
 
 
 def _format_of(path: Path) -> Any:

@@ -32,7 +32,7 @@ _FORMAT = 1
 _END = struct.Struct("<QQI8s")  # where the directory begins, its size, its CRC-32, and what this is
 _MAGIC = b"MZINDEX\n"
 _STAMP = struct.Struct("<qqQQ")
-_UNTRUSTED = bytes(_STAMP.size)
+_UNTRUSTED = b""
 _RACY = 2 * 10**9  # ns: the coarsest time of change that a file system keeps (FAT)
 _FORGOTTEN = 30 * 86400  # seconds after which an index may go: its tree may be gone too
 
@@ -53,7 +53,12 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     config: str
     """The path of its config file in the tree."""
-    number: int
+    looked: Stamp
+    """How that looked before it was read."""
+    home: Stamp
+    """How its folder looked then."""
+    doubts: list[str]
+    """The warnings about it."""
     place: tuple[int, int, int] | None
     """Offset, size and CRC-32 of the whole model; None for one that is not kept."""
     id: str
@@ -67,7 +72,11 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     tags: tuple[str, ...]
 
 
-_SHARED = Entry.__struct_fields__[3:]  # with Model
+_SHARED = Entry.__struct_fields__[5:]  # with Model
+
+
+def _entry(model: Model, config: str) -> Entry:
+    return Entry(config, b"", b"", [], None, *(getattr(model, field) for field in _SHARED))
 
 
 class _Directory(msgspec.Struct, array_like=True):
@@ -75,12 +84,6 @@ class _Directory(msgspec.Struct, array_like=True):
     shape: list[tuple[bytes, Stamp]]
     """Paths in the tree whose change can mean other models, or the end of one."""
     entries: list[Entry]
-    warnings: dict[int, list[str]]
-    """By the number of the model."""
-    configs: bytes
-    """The stamps of the models' config files, one after the other."""
-    homes: bytes
-    """The stamps of the folders that these lie in."""
 
 
 class Index:
@@ -96,35 +99,30 @@ class Index:
         data: Callable[[], BinaryIO],
         read_again: Callable[[Entry], Model],
     ) -> None:
-        self._root, self._directory = os.path.join(root, ""), directory
+        self._root, self._shape, self.entries = (
+            os.path.join(root, ""),
+            directory.shape,
+            directory.entries,
+        )
         self.data, self._read_again = data, read_again
-        self.entries = directory.entries
 
-    def warnings(self, number: int | None = None) -> list[str]:
-        """What was doubtful in the config file of this model, or of all of them in their order."""
-        told = self._directory.warnings
-        numbers = sorted(told) if number is None else [number]
-        return [text for n in numbers for text in told.get(n, ())]
+    def doubts(self) -> Iterator[str]:
+        """What there was to warn about when the config files were read."""
+        return (doubt for entry in self.entries for doubt in entry.doubts)
 
     def has_shape(self) -> bool:
         """Whether the tree is as it was, but for the folders of single models and what is in them."""
         root = os.fsencode(self._root)
-        return all(stamp(root + path) == old for path, old in self._directory.shape)
+        return all(stamp(root + path) == old for path, old in self._shape)
 
     def holds(self, entries: Iterable[Entry]) -> bool:
         """Whether the config files of these models, and their folders, are as they were."""
-        for entry in entries:
-            path = self._root + entry.config
-            if stamp(path) != self.looked(entry) or stamp(os.path.dirname(path)) != self._home(entry):
-                return False
-        return True
-
-    def looked(self, entry: Entry) -> Stamp:
-        """The stamp of the model's config file when it was read."""
-        return _nth(self._directory.configs, entry.number)
-
-    def _home(self, entry: Entry) -> Stamp:
-        return _nth(self._directory.homes, entry.number)
+        root = self._root
+        return all(
+            stamp(root + entry.config) == entry.looked
+            and stamp(os.path.dirname(root + entry.config)) == entry.home
+            for entry in entries
+        )
 
     def models(self, entries: Iterable[Entry]) -> Iterator[Model]:
         """The models of these entries; raises CatalogError for one that was broken a moment ago."""
@@ -132,10 +130,6 @@ class Index:
             for entry in entries:
                 model = _decoded(piece(file, entry)) or self._read_again(entry)
                 yield model if model.id == entry.id else msgspec.structs.replace(model, id=entry.id)
-
-
-def _nth(stamps: bytes, number: int) -> Stamp:
-    return stamps[number * _STAMP.size : (number + 1) * _STAMP.size]
 
 
 def piece(file: BinaryIO, entry: Entry) -> bytes:
@@ -158,12 +152,8 @@ def _decoded(data: bytes) -> Model | None:
 def listing(models: Iterable[Model]) -> Index:
     """An index in memory, for a format that keeps none."""
     known = {model.name: model for model in models}
-    entries = [_entry(model, model.name) for model in known.values()]
-    return Index("", _Directory(b"", [], entries, {}, b"", b""), io.BytesIO, lambda e: known[e.name])
-
-
-def _entry(model: Model, config: str) -> Entry:
-    return Entry(config, 0, None, *(getattr(model, field) for field in _SHARED))
+    entries = [_entry(model, "") for model in known.values()]
+    return Index("", _Directory(b"", [], entries), io.BytesIO, lambda entry: known[entry.name])
 
 
 class Builder:
@@ -171,44 +161,37 @@ class Builder:
 
     def __init__(self, old: Index | None) -> None:
         self._started = time.time_ns()
-        self._old = old
         self._known = {entry.config: entry for entry in old.entries} if old else {}
-        self._file: BinaryIO = old.data() if old else io.BytesIO()
-        self._directory = _Directory(b"", [], [], {}, b"", b"")
-        self._configs: list[Stamp] = []
-        self._homes: list[Stamp] = []
+        self._old: BinaryIO = old.data() if old else io.BytesIO()
+        self._directory = _Directory(b"", [], [])
         self._data = io.BytesIO()
 
     def __enter__(self) -> Builder:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        self._old.close()
 
-    def keep(self, config: str, composite: str | None, looked: Stamp, home: Stamp) -> list[str] | None:
-        """Take a model over, if it is known and as it was; returns its warnings then."""
+    def keep(self, config: str, composite: str | None, looked: Stamp, home: Stamp) -> Entry | None:
+        """Take a model over, if it is known and as it was."""
         entry = self._known.get(config)
-        if not self._old or not entry or self._old.looked(entry) != looked:
+        if entry is None or (entry.looked, entry.composite) != (looked, composite):
             return None
-        if entry.composite != composite or not (data := piece(self._file, entry)):
-            return None
-        warnings = self._old.warnings(entry.number)
-        self._add(entry, data, looked, home, warnings)
-        return warnings
+        if data := piece(self._old, entry):
+            self._add(entry, data, looked, home, entry.doubts)
+        return entry if data else None
 
-    def add(self, model: Model, config: str, looked: Stamp, home: Stamp, warnings: list[str]) -> None:
+    def add(self, model: Model, config: str, looked: Stamp, home: Stamp, doubts: list[str]) -> None:
         """Add a model that was just read; the stamps are from before that."""
-        self._add(_entry(model, config), _encoded(model), looked, home, warnings)
+        self._add(_entry(model, config), _encoded(model), looked, home, doubts)
 
-    def _add(self, entry: Entry, data: bytes, looked: Stamp, home: Stamp, warnings: list[str]) -> None:
-        number = len(self._directory.entries)
+    def _add(self, entry: Entry, data: bytes, looked: Stamp, home: Stamp, doubts: list[str]) -> None:
         place = (self._data.tell(), len(data), zlib.crc32(data)) if data else None
-        self._directory.entries.append(msgspec.structs.replace(entry, number=number, place=place))
         self._data.write(data)
-        self._configs.append(self._trusted(looked))
-        self._homes.append(self._trusted(home))
-        if warnings:
-            self._directory.warnings[number] = warnings
+        looked, home = self._trusted(looked), self._trusted(home)
+        self._directory.entries.append(
+            msgspec.structs.replace(entry, place=place, looked=looked, home=home, doubts=doubts)
+        )
 
     def _trusted(self, looked: Stamp) -> Stamp:
         """The stamp, unless this was changed so lately that another change could look the same."""
@@ -219,11 +202,9 @@ class Builder:
         self, root: str, shape: Mapping[str, Stamp], read_again: Callable[[Entry], Model]
     ) -> Index:
         """The index, in memory."""
-        directory = self._directory
-        directory.shape = [(os.fsencode(path), self._trusted(old)) for path, old in shape.items()]
-        directory.configs, directory.homes = b"".join(self._configs), b"".join(self._homes)
+        self._directory.shape = [(os.fsencode(p), self._trusted(old)) for p, old in shape.items()]
         data = self._data.getvalue()
-        return Index(root, directory, lambda: io.BytesIO(data), read_again)
+        return Index(root, self._directory, lambda: io.BytesIO(data), read_again)
 
     def save(self, key: bytes, place: Path) -> None:
         """Put the finished index there for later runs; where that does not work there is none."""
@@ -247,11 +228,16 @@ def _encoded(model: Model) -> bytes:
 
 
 def _write(place: Path, data: bytes) -> None:
-    """Replace the file as a whole. Nobody else needs to know what this user looks at."""
+    """Replace a file as a whole. Nobody else needs to know what this user looks at."""
     temporary = f"{place}.{os.getpid()}"
     with open(temporary, "xb", opener=lambda path, mode: os.open(path, mode, 0o600)) as file:
-        file.write(data)
-    os.replace(temporary, place)
+        try:
+            file.write(data)
+            file.close()
+            os.replace(temporary, place)
+        except OSError:
+            os.unlink(temporary)
+            raise
 
 
 def _forget(folder: Path) -> None:
@@ -301,8 +287,7 @@ def open_index(
 
 
 def _open(place: Path) -> BinaryIO:
-    # A pipe in its place would wait for a writer.
-    flags = getattr(os, "O_NONBLOCK", 0)
+    flags = getattr(os, "O_NONBLOCK", 0)  # or a pipe in its place would wait for a writer
     try:
         return open(place, "rb", opener=lambda path, mode: os.open(path, mode | flags))
     except OSError:

@@ -43,7 +43,7 @@ class Opened(Protocol):
     """False when no network was involved."""
 
     def __iter__(self) -> Iterator[bytes]:
-        """The bytes as they come, in pieces of at most a MiB; raises TransferError."""
+        """The bytes as they come, in small pieces; raises TransferError."""
         ...
 
     def abort(self) -> None:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from ...errors import CatalogError
 from ...model import Model
 from ..index import Builder, Entry, Index, Stamp, stamp
@@ -53,6 +55,20 @@ def reader(root: Path, strict: bool) -> Callable[[Entry], Model]:
 
 def _ignore(message: str) -> None:
     """It has been told already."""
+
+
+class _Stages(msgspec.Struct):
+    stages_order: list[str] = []
+
+
+def _read_stages(path: str, name: str) -> list[str]:
+    """The order of its stages in a composite's config file; raises CatalogError."""
+    from ...documents import read_yaml
+    from .config import convert
+
+    document = read_yaml(path, path, name)
+    stages: _Stages = convert({} if document is None else document, _Stages, path, name)
+    return stages.stages_order
 
 
 class _Folder(NamedTuple):
@@ -152,10 +168,9 @@ class Tree:
         is_stage = folder.parts and above in self._inside
         composite = self._name(self._folders[above]) if is_stage else None
         config, looked = "/".join((*folder.parts, MODEL_CONFIG)), stamp(path)
-        known = builder.keep(config, composite, looked, folder.looked)
-        if known is not None:
-            for warning in known:
-                self._warn(warning)
+        if known := builder.keep(config, composite, looked, folder.looked):
+            for doubt in known.doubts:
+                self._warn(doubt)
             return
         from .config import ConfigReader
 
@@ -175,10 +190,8 @@ class Tree:
         if odd := next((s for s in sorted(stages) if not s.startswith(f"{name}-")), None):
             problem = f'expected stage names to start with "{name}-", got "{odd}"'
             raise CatalogError(problem, file=path, model=name)
-        from .config import read_stages
-
         self._composites["/".join((*folder.parts, COMPOSITE_CONFIG))] = stamp(path)
-        order = read_stages(path, name)
+        order = _read_stages(path, name)
         if missing := [stage for stage in order if stage not in stages]:
             problem = f"no such stage: {', '.join(missing)}"
             raise CatalogError(problem, file=path, model=name, key="stages_order")

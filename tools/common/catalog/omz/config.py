@@ -75,19 +75,7 @@ class _Config(msgspec.Struct, kw_only=True):
 _KEYS, _FILE_KEYS = frozenset(_Config.__struct_fields__), frozenset(_File.__struct_fields__)
 
 
-class _Composite(msgspec.Struct):
-    stages_order: list[str] = []
-
-
-def read_stages(path: str, name: str) -> list[str]:
-    """The order of its stages in a composite's config file; raises CatalogError."""
-    document = read_yaml(path, path, name)
-    document = {} if document is None else document
-    order: list[str] = _convert(document, _Composite, path, name).stages_order
-    return order
-
-
-def _convert(document: Any, kind: type[Any], file: str, model: str) -> Any:
+def convert(document: Any, kind: type[Any], file: str, model: str) -> Any:
     """The document as a value of this type; CatalogError with the key that does not fit."""
     try:
         return msgspec.convert(document, kind)
@@ -158,7 +146,7 @@ class ConfigReader:
         for key in ("name", "subdirectory"):
             if key in document:
                 raise self.error(key, "is not allowed: the folder's path says it")
-        config: _Config = _convert(document, _Config, self.file, self.name)
+        config: _Config = convert(document, _Config, self.file, self.name)
         self._doubt_unknown(document, _KEYS, "")
         for number, file in enumerate(document["files"]):
             self._doubt_unknown(file, _FILE_KEYS, f"files[{number}].")
