@@ -18,8 +18,8 @@ help: ## Show this list.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/ /' | awk '{ name = $$1; $$1 = ""; printf "  make %-13s%s\n", name, $$0 }'
 
 run: $(READY) ## Set up, download the demo models into out/, and print their events and facts.
-	cd tools && $(BIN)/python downloader.py --name 'prob-*' -j8 --progress_format=json --output_dir '$(OUT)'
-	cd tools && $(BIN)/python info_dumper.py --name 'prob-*' > '$(OUT)/models.json'
+	@cd tools && $(BIN)/python downloader.py --name 'prob-*' -j8 --progress_format=json --output_dir '$(OUT)'
+	@cd tools && $(BIN)/python info_dumper.py --name 'prob-*' > '$(OUT)/models.json'
 	@echo "The models are in $(OUT), what is known about them in $(OUT)/models.json." >&2
 
 test: $(TESTS) system ## Set up and run all tests.
@@ -32,11 +32,11 @@ check: $(TESTS) ## Format check, lint, types, and the layers of the package.
 	$(BIN)/lint-imports --no-cache
 
 bench: $(READY) ## Measure against other programs; writes benchmarks/RESULTS.md (half an hour).
-	@sh benchmarks/system-packages.sh
+	@sh tests/system-packages.sh nginx:nginx-light aria2c:aria2 curl:curl wget:wget mkfs.xfs:xfsprogs
 	$(BIN)/python -m benchmarks
 
 bench-quick: $(READY) ## The same in smaller sizes, printed (five minutes).
-	@sh benchmarks/system-packages.sh
+	@sh tests/system-packages.sh nginx:nginx-light aria2c:aria2 curl:curl wget:wget mkfs.xfs:xfsprogs
 	$(BIN)/python -m benchmarks --quick
 
 dist: $(TESTS) ## Build the source archive and the wheel into dist/.
@@ -48,7 +48,7 @@ train: ## Train the demo models again and compare them with those in the reposit
 	build/training/bin/python models/demo/train.py --check
 
 system: ## Install what the tests need from Debian (as root), or say what is missing.
-	@sh tests/system-packages.sh
+	@sh tests/system-packages.sh nginx:nginx-light jq:jq openssl:openssl
 
 clean: ## Remove everything that was made here.
 	rm -rf $(VENV) build dist out .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -189,7 +189,9 @@ def test_a_dependency_that_only_some_runs_need(without: dict[str, str], tmp_path
     done = run(TOOLS / "downloader.py", "--name", "aclnet", "-o", tmp_path, environ=blocked)
     assert done.returncode == 1
     assert "the package requests is missing; install with: " in done.stderr
-    assert set(DEPENDENCIES) == {"requests", "urllib3", "pyyaml", "msgspec", "filelock", "rich"}
+    assert set(DEPENDENCIES) == {
+        *("requests", "urllib3", "pyyaml", "msgspec", "filelock", "platformdirs", "rich")
+    }
 
 
 def test_ctrl_c_while_the_modules_are_imported(without: dict[str, str]) -> None:

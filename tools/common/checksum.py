@@ -14,6 +14,9 @@ LENGTHS = {"sha256": 64, "sha384": 96, "sha512": 128, "sha1": 40, "md5": 32, "bl
 """Known algorithms (names of `hashlib`) and the length of their digests in hex digits."""
 
 
+_HEX = re.compile("[0-9a-fA-F]+")
+
+
 class Hasher(Protocol):
     """What `hashlib` gives: takes bytes, tells the digest."""
 
@@ -56,7 +59,7 @@ def make_checksum(algorithm: str, value: str) -> Checksum:
     """A checked checksum; raises ValueError with what was expected."""
     if algorithm not in LENGTHS:
         raise ValueError(f"unknown checksum type {algorithm!r}, expected one of {', '.join(LENGTHS)}")
-    if not re.fullmatch(f"[0-9a-fA-F]{{{LENGTHS[algorithm]}}}", value):
+    if len(value) != LENGTHS[algorithm] or not _HEX.fullmatch(value):
         raise ValueError(
             f"expected {LENGTHS[algorithm]} hex digits of {algorithm}, got {value[:140]!r}"
         )

@@ -10,6 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from yaml import (
+    AliasEvent,
+    CollectionEndEvent,
+    CollectionStartEvent,
+    DocumentStartEvent,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+    StreamEndEvent,
+)
 
 from .errors import CatalogError
 
@@ -85,25 +97,27 @@ def _document(next_event: Callable[[], Any]) -> Any:
     """The only document; TypeError or ValueError for what the loader has its own rules for."""
     next_event()  # the stream begins
     value = None
-    if type(next_event()) is yaml.DocumentStartEvent:
+    if type(next_event()) is DocumentStartEvent:
         value = _value(next_event(), next_event)
         next_event()  # the document ends
-        if type(next_event()) is not yaml.StreamEndEvent:
+        if type(next_event()) is not StreamEndEvent:
             raise ValueError
     return value
 
 
 def _value(event: Any, next_event: Callable[[], Any]) -> Any:
     kind = type(event)
-    if kind is yaml.ScalarEvent:
+    if kind is ScalarEvent:
         return _scalar(event.value) if event.implicit[0] else event.value
-    if kind is yaml.SequenceStartEvent:
+    if kind is SequenceStartEvent:
         items = []
-        while type(event := next_event()) is not yaml.SequenceEndEvent:
+        while type(event := next_event()) is not SequenceEndEvent:
             items.append(_value(event, next_event))
         return items
+    if kind is not MappingStartEvent:
+        raise ValueError
     mapping = {}
-    while type(event := next_event()) is not yaml.MappingEndEvent:
+    while type(event := next_event()) is not MappingEndEvent:
         key = _value(event, next_event)
         mapping[key] = _value(next_event(), next_event)
     return mapping
@@ -129,17 +143,17 @@ def _is_suspicious(data: bytes) -> bool:
 def _inspect(text: str) -> None:
     depth = 0
     for event in yaml.parse(text, Loader=_Loader):
-        if isinstance(event, yaml.AliasEvent):
+        if isinstance(event, AliasEvent):
             _refuse(event, "aliases are not allowed")
         if getattr(event, "anchor", None) is not None:
             _refuse(event, "anchors are not allowed")
         if (tag := getattr(event, "tag", None)) is not None:
             _refuse(event, f"tags are not allowed, found {tag}")
-        if isinstance(event, yaml.CollectionStartEvent):
+        if isinstance(event, CollectionStartEvent):
             depth += 1
             if depth > MAX_DEPTH:
                 _refuse(event, f"is nested deeper than {MAX_DEPTH} levels")
-        elif isinstance(event, yaml.CollectionEndEvent):
+        elif isinstance(event, CollectionEndEvent):
             depth -= 1
 
 

@@ -49,9 +49,8 @@ class Source(msgspec.Struct, frozen=True):
 
 def formats() -> list[Any]:
     """The modules that read a catalog format each."""
-    import pkgutil
-
-    names = [module.name for module in pkgutil.iter_modules(__path__)]
+    # pkgutil would list them too, but imports a lot for that.
+    names = sorted(path.stem for path in Path(__path__[0]).iterdir() if path.name[0] not in "_.")
     modules = [importlib.import_module(f".{name}", __name__) for name in names]
     return [module for module in modules if hasattr(module, "recognises")]
 
@@ -116,7 +115,7 @@ def choose(sources: Sequence[Source], filters: Filters | None, warn: Warn) -> Ch
 
 
 def _choose_quickly(shelves: Mapping[str, _Shelf], filters: Filters, warn: Warn) -> Choice | None:
-    """The same from indexes alone, if they are right about these models, whatever else has changed.
+    """The same from indexes alone, when few models have to be looked at.
 
     None where it takes more, and where there is an error: what is missing may have come meanwhile.
     """
@@ -135,7 +134,10 @@ def _choose_quickly(shelves: Mapping[str, _Shelf], filters: Filters, warn: Warn)
 
 def _listed(shelves: Iterable[_Shelf]) -> list[Entry]:
     """The entries of all sources; where a name is not unique, their ids say the source."""
-    entries = [entry for shelf in shelves if shelf.index for entry in shelf.index.entries]
+    indexes = [shelf.index for shelf in shelves if shelf.index]
+    if len(indexes) == 1:
+        return indexes[0].entries
+    entries = [entry for index in indexes for entry in index.entries]
     count = Counter(entry.name for entry in entries)
     return [
         e if count[e.name] == 1 else msgspec.structs.replace(e, id=f"{e.source}:{e.name}")
@@ -160,8 +162,9 @@ class Choice:
             yield from index.models(entries)
 
     def is_right(self) -> bool:
-        """Whether the indexes are right about these models."""
-        return all(index.holds(entries) for index, entries in self._by_index())
+        """Whether the indexes are right about these models, whatever else has changed."""
+        unique = all(entry.id == entry.name for entry in self._entries)  # or others matter too
+        return unique and all(index.holds(entries) for index, entries in self._by_index())
 
     def _by_index(self) -> Iterator[tuple[Index, Iterator[Entry]]]:
         for source, entries in itertools.groupby(self._entries, lambda entry: entry.source):

@@ -2,7 +2,7 @@
 
 It is a file in the user's cache folder, one for each tree: every model in msgpack, then the directory,
 which holds what selecting needs and how each config file and folder looked, then where that begins.
-Nothing depends on it. One that is missing, damaged or not ours is made again without a word.
+Nothing depends on it: one that is missing, damaged or not ours is made again, by builder.py.
 """
 
 from __future__ import annotations
@@ -13,15 +13,13 @@ import os
 import stat
 import struct
 import sys
-import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
 
-from ..description import shown
 from ..model import Model
 from ..version import VERSION
 
@@ -32,9 +30,13 @@ _FORMAT = 1
 _END = struct.Struct("<QQI8s")  # where the directory begins, its size, its CRC-32, and what this is
 _MAGIC = b"MZINDEX\n"
 _STAMP = struct.Struct("<qqQQ")
-_UNTRUSTED = b""
 _RACY = 2 * 10**9  # ns: the coarsest time of change that a file system keeps (FAT)
-_FORGOTTEN = 30 * 86400  # seconds after which an index may go: its tree may be gone too
+
+_DAMAGE = (
+    *(OSError, ValueError, OverflowError, MemoryError, RecursionError),
+    *(struct.error, msgspec.MsgspecError),
+)
+"""What can come of bytes that are no index."""
 
 Stamp = bytes
 
@@ -48,6 +50,12 @@ def stamp(path: str | bytes) -> Stamp:
         return b"gone"
 
 
+def settled(looked: Stamp, now: int) -> Stamp:
+    """The stamp; none if that is so young at `now` that there can be another change with the same."""
+    times = _STAMP.unpack(looked)[:2] if len(looked) == _STAMP.size else (now,)
+    return looked if max(times) < now - _RACY else b""
+
+
 class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What selecting needs of a model, and where the rest is."""
 
@@ -57,7 +65,7 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """How that looked before it was read."""
     home: Stamp
     """How its folder looked then."""
-    doubts: list[str]
+    doubts: tuple[str, ...]
     """The warnings about it."""
     place: tuple[int, int, int] | None
     """Offset, size and CRC-32 of the whole model; None for one that is not kept."""
@@ -75,11 +83,14 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
 _SHARED = Entry.__struct_fields__[5:]  # with Model
 
 
-def _entry(model: Model, config: str) -> Entry:
-    return Entry(config, b"", b"", [], None, *(getattr(model, field) for field in _SHARED))
+def entry_of(model: Model, config: str) -> Entry:
+    """The entry of a model whose bytes have no place yet."""
+    return Entry(config, b"", b"", (), None, *(getattr(model, field) for field in _SHARED))
 
 
-class _Directory(msgspec.Struct, array_like=True):
+class Directory(msgspec.Struct, array_like=True):
+    """What an index file holds beside the models."""
+
     key: bytes
     shape: list[tuple[bytes, Stamp]]
     """Paths in the tree whose change can mean other models, or the end of one."""
@@ -95,15 +106,12 @@ class Index:
     def __init__(
         self,
         root: str,
-        directory: _Directory,
+        directory: Directory,
         data: Callable[[], BinaryIO],
         read_again: Callable[[Entry], Model],
     ) -> None:
-        self._root, self._shape, self.entries = (
-            os.path.join(root, ""),
-            directory.shape,
-            directory.entries,
-        )
+        self._root = os.path.join(root, "")
+        self._shape, self.entries = directory.shape, directory.entries
         self.data, self._read_again = data, read_again
 
     def doubts(self) -> Iterator[str]:
@@ -128,7 +136,7 @@ class Index:
         """The models of these entries; raises CatalogError for one that was broken a moment ago."""
         with self.data() as file:
             for entry in entries:
-                model = _decoded(piece(file, entry)) or self._read_again(entry)
+                model = decoded(piece(file, entry)) or self._read_again(entry)
                 yield model if model.id == entry.id else msgspec.structs.replace(model, id=entry.id)
 
 
@@ -136,15 +144,16 @@ def piece(file: BinaryIO, entry: Entry) -> bytes:
     """The bytes of a model; none when they are not there or damaged."""
     if entry.place is not None:
         offset, size, crc = entry.place
-        with contextlib.suppress(OSError, ValueError, OverflowError, MemoryError):
+        with contextlib.suppress(*_DAMAGE):
             file.seek(offset)
             if zlib.crc32(data := file.read(size)) == crc:
                 return data
     return b""
 
 
-def _decoded(data: bytes) -> Model | None:
-    with contextlib.suppress(msgspec.MsgspecError, ValueError, RecursionError):
+def decoded(data: bytes) -> Model | None:
+    """The model that these bytes are, if they are one."""
+    with contextlib.suppress(*_DAMAGE):
         return msgspec.msgpack.decode(data, type=Model) if data else None
     return None
 
@@ -152,100 +161,8 @@ def _decoded(data: bytes) -> Model | None:
 def listing(models: Iterable[Model]) -> Index:
     """An index in memory, for a format that keeps none."""
     known = {model.name: model for model in models}
-    entries = [_entry(model, "") for model in known.values()]
-    return Index("", _Directory(b"", [], entries), io.BytesIO, lambda entry: known[entry.name])
-
-
-class Builder:
-    """Makes an index, and takes over what an old one knows of config files that are as they were."""
-
-    def __init__(self, old: Index | None) -> None:
-        self._started = time.time_ns()
-        self._known = {entry.config: entry for entry in old.entries} if old else {}
-        self._old: BinaryIO = old.data() if old else io.BytesIO()
-        self._directory = _Directory(b"", [], [])
-        self._data = io.BytesIO()
-
-    def __enter__(self) -> Builder:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._old.close()
-
-    def keep(self, config: str, composite: str | None, looked: Stamp, home: Stamp) -> Entry | None:
-        """Take a model over, if it is known and as it was."""
-        entry = self._known.get(config)
-        if entry is None or (entry.looked, entry.composite) != (looked, composite):
-            return None
-        if data := piece(self._old, entry):
-            self._add(entry, data, looked, home, entry.doubts)
-        return entry if data else None
-
-    def add(self, model: Model, config: str, looked: Stamp, home: Stamp, doubts: list[str]) -> None:
-        """Add a model that was just read; the stamps are from before that."""
-        self._add(_entry(model, config), _encoded(model), looked, home, doubts)
-
-    def _add(self, entry: Entry, data: bytes, looked: Stamp, home: Stamp, doubts: list[str]) -> None:
-        place = (self._data.tell(), len(data), zlib.crc32(data)) if data else None
-        self._data.write(data)
-        looked, home = self._trusted(looked), self._trusted(home)
-        self._directory.entries.append(
-            msgspec.structs.replace(entry, place=place, looked=looked, home=home, doubts=doubts)
-        )
-
-    def _trusted(self, looked: Stamp) -> Stamp:
-        """The stamp, unless this was changed so lately that another change could look the same."""
-        times = _STAMP.unpack(looked)[:2] if len(looked) == _STAMP.size else (self._started,)
-        return looked if max(times) < self._started - _RACY else _UNTRUSTED
-
-    def finish(
-        self, root: str, shape: Mapping[str, Stamp], read_again: Callable[[Entry], Model]
-    ) -> Index:
-        """The index, in memory."""
-        self._directory.shape = [(os.fsencode(p), self._trusted(old)) for p, old in shape.items()]
-        data = self._data.getvalue()
-        return Index(root, self._directory, lambda: io.BytesIO(data), read_again)
-
-    def save(self, key: bytes, place: Path) -> None:
-        """Put the finished index there for later runs; where that does not work there is none."""
-        self._directory.key = key
-        with contextlib.suppress(OSError, ValueError, OverflowError):
-            directory = msgspec.msgpack.encode(self._directory)
-            end = _END.pack(self._data.tell(), len(directory), zlib.crc32(directory), _MAGIC)
-            self._data.write(directory + end)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            _write(place, self._data.getvalue())
-            _forget(place.parent)
-
-
-def _encoded(model: Model) -> bytes:
-    """The model in msgpack; nothing when that could not hold it exactly, or would hold a secret."""
-    if all(shown(o.written) == o.written for file in model.files for o in file.origins):
-        with contextlib.suppress(TypeError, ValueError, OverflowError, RecursionError):
-            data = msgspec.msgpack.encode(model)
-            return data if not model.model_info or _decoded(data) == model else b""
-    return b""
-
-
-def _write(place: Path, data: bytes) -> None:
-    """Replace a file as a whole. Nobody else needs to know what this user looks at."""
-    temporary = f"{place}.{os.getpid()}"
-    with open(temporary, "xb", opener=lambda path, mode: os.open(path, mode, 0o600)) as file:
-        try:
-            file.write(data)
-            file.close()
-            os.replace(temporary, place)
-        except OSError:
-            os.unlink(temporary)
-            raise
-
-
-def _forget(folder: Path) -> None:
-    """Remove what was written long ago; a tree that is still there is only indexed once more."""
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.stat().st_mtime < time.time() - _FORGOTTEN:
-                os.unlink(entry)
+    entries = [entry_of(model, "") for model in known.values()]
+    return Index("", Directory(b"", [], entries), io.BytesIO, lambda entry: known[entry.name])
 
 
 def locate(*tree: Path | str | bytes) -> tuple[bytes, Path] | None:
@@ -276,17 +193,15 @@ def open_index(
     key: bytes, place: Path, root: str, read_again: Callable[[Entry], Model]
 ) -> Index | None:
     """The index that lies there, whatever its tree looks like now; None for one that is of no use."""
-    with contextlib.suppress(
-        OSError, ValueError, OverflowError, MemoryError, RecursionError, msgspec.MsgspecError
-    ):
-        with _open(place) as file:
-            directory = _read_directory(file)
+    with contextlib.suppress(*_DAMAGE), opened(place) as file:
+        directory = _read_directory(file)
         if directory.key == key:
-            return Index(root, directory, lambda: _open(place), read_again)
+            return Index(root, directory, lambda: opened(place), read_again)
     return None
 
 
-def _open(place: Path) -> BinaryIO:
+def opened(place: Path) -> BinaryIO:
+    """An index file, an empty one where there is none."""
     flags = getattr(os, "O_NONBLOCK", 0)  # or a pipe in its place would wait for a writer
     try:
         return open(place, "rb", opener=lambda path, mode: os.open(path, mode | flags))
@@ -294,7 +209,7 @@ def _open(place: Path) -> BinaryIO:
         return io.BytesIO()
 
 
-def _read_directory(file: BinaryIO) -> _Directory:
+def _read_directory(file: BinaryIO) -> Directory:
     """Raises ValueError for what is no index of this user."""
     found = os.fstat(file.fileno())
     if not stat.S_ISREG(found.st_mode) or found.st_uid != getattr(os, "geteuid", lambda: 0)():
@@ -306,4 +221,10 @@ def _read_directory(file: BinaryIO) -> _Directory:
     file.seek(offset)
     if zlib.crc32(data := file.read(size)) != crc:
         raise ValueError
-    return msgspec.msgpack.decode(data, type=_Directory)
+    return msgspec.msgpack.decode(data, type=Directory)
+
+
+def directory_bytes(directory: Directory, offset: int) -> bytes:
+    """The end of an index file, to be put at this offset; raises ValueError for odd strings."""
+    data = msgspec.msgpack.encode(directory)
+    return data + _END.pack(offset, len(data), zlib.crc32(data), _MAGIC)

@@ -11,8 +11,8 @@ import msgspec
 
 from ..description import describe
 from ..model import Model
-from ..reporting.stream import warn, write_all, write_text
-from .options import Parser, add_selection, chosen
+from ..reporting.stream import warn, write_all
+from .options import Parser, add_selection, chosen, print_names
 
 _BATCH = 256  # models that are printed at a time, so that memory does not grow with the catalog
 
@@ -24,7 +24,7 @@ def main(arguments: list[str], program: str) -> int:
     options = parser.parse(arguments)
     choice = chosen(options, warn)
     if options.print_all:
-        write_text("".join(f"{name}\n" for name in choice.ids))
+        print_names(choice.ids)
     else:
         for piece in _document(choice.models()):
             write_all(piece)

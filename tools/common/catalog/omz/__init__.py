@@ -8,13 +8,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from ...errors import CatalogError
 from ...model import Model
-from ..index import Builder, Entry, Index, Stamp, stamp
+from ..index import Entry, Index, Stamp, stamp
+
+if TYPE_CHECKING:
+    from ..builder import Builder
 
 FORMAT = "Open Model Zoo tree"
 MODEL_CONFIG = "model.yml"
@@ -134,9 +137,11 @@ class Tree:
         self, source: str, old: Index | None = None, keep: tuple[bytes, Path] | None = None
     ) -> Index:
         """Read the config files, but for those that an old index knows; `keep` says where to save."""
+        from ..builder import Builder
+
         declared: dict[str, str] = {}
         configs = sorted((*f.parts, name) for f in self._folders.values() for name in f.configs)
-        with Builder(old) as builder:
+        with Builder(old, keep if self._whole else None) as builder:
             for *parts, config in configs:
                 folder = self._folders[tuple(parts)]
                 path, name = os.path.join(folder.path, config), self._name(folder)
@@ -147,10 +152,7 @@ class Tree:
                 declared[name] = path
                 if config == MODEL_CONFIG:
                     self._read_model(folder, path, source, builder)
-            index = builder.finish(str(self.root), self._shape(), reader(self.root, self._strict))
-        if keep and self._whole:
-            builder.save(*keep)
-        return index
+            return builder.finish(str(self.root), self._shape(), reader(self.root, self._strict))
 
     def _name(self, folder: _Folder) -> str:
         return folder.parts[-1] if folder.parts else self.root.name

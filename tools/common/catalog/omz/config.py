@@ -197,11 +197,11 @@ class ConfigReader:
         for number, file in enumerate(files):
             key = f"files[{number}]"
             try:
-                name = str(safe_path(file.name))
+                safe_path(file.name)
             except UnsafePathError as error:
                 raise self.error(f"{key}.name", error.problem) from None
-            checksum = self._checksum(file, key)
-            yield ModelFile(name, file.size, checksum, self._origins(file, key), _variant(name))
+            checksum, origins = self._checksum(file, key), self._origins(file, key)
+            yield ModelFile(file.name, file.size, checksum, origins, _variant(file.name))
         if two := clash(file.name for file in files):
             raise self.error("files", f'"{two[0]}" and "{two[1]}" cannot both exist in one folder')
 

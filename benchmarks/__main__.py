@@ -1,0 +1,70 @@
+"""Measure: `python -m benchmarks [--quick] [--repeats N] [--only NAME ...] [--output FILE]`."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+import time
+from pathlib import Path
+
+from .environments import FOLDER, prepare
+from .machine import load
+from .places import base_folder
+from .report import document, failures
+from .rounds import measure
+from .scenarios import scenarios
+
+_RESULTS = Path(__file__).with_name("RESULTS.md")
+
+
+def main() -> int:
+    """Run what is asked for and write the report; 1 when a program failed."""
+    options = _options()
+    repeats = options.repeats or (3 if options.quick else 5)
+    patience = 5.0 if options.quick else math.inf
+    wanted = [s for s in scenarios(options.quick) if not options.only or s.name in options.only]
+    start, load_before = time.monotonic(), load()
+    prepare(_say)
+    results, text = [], ""
+    for scenario in wanted:
+        results.append(measure(scenario, base_folder(), repeats, patience, _say))
+        text = document(results, repeats, options.quick, load_before)
+        _write(FOLDER / "so-far.md", text)
+    output = options.output or _default_output(options)
+    _write(output, text)
+    if options.quick:
+        print(text)
+    for line in (failed := failures(results)):
+        _say(f"FAILED: {line}")
+    _say(f"written to {output} after {time.monotonic() - start:.0f} s")
+    return 1 if failed else 0
+
+
+def _options() -> argparse.Namespace:
+    names = [scenario.name for scenario in scenarios(quick=True)]
+    parser = argparse.ArgumentParser("python -m benchmarks", description=__doc__.partition(":")[0])
+    parser.add_argument("--quick", action="store_true", help="smaller sizes, 3 rounds")
+    parser.add_argument("--repeats", type=int, metavar="N", help="rounds (default: 5, quick: 3)")
+    parser.add_argument("--only", nargs="+", choices=names, metavar="NAME", help=", ".join(names))
+    parser.add_argument("--output", type=Path, metavar="FILE", help="where to write the report")
+    return parser.parse_args()
+
+
+def _default_output(options: argparse.Namespace) -> Path:
+    """Only a whole run replaces the results in the repository."""
+    if options.quick:
+        return FOLDER / "quick.md"
+    return FOLDER / "some.md" if options.only else _RESULTS
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def _say(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)
+
+
+sys.exit(main())

@@ -1,0 +1,89 @@
+"""What the tools have to reach, and whether they did."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from . import peers
+from .programs import OURS
+from .rounds import Result, Row
+from .scenarios import COLD, JSON, JSON_PIPE, LARGE_WARM, MIB, NO_EVENTS, SMALL_WARM, WARM
+
+MEMORY = 100 * MIB  # at most so much, in every scenario
+_EVENTS = 0.95  # JSON events cost a few per cent at most
+
+
+@dataclass(frozen=True)
+class Target:
+    """`ours` takes the other program's time divided by `ratio`, at most."""
+
+    scenario: str
+    ours: str
+    other: str
+    ratio: float
+
+
+TARGETS = (
+    Target("A", OURS, peers.CURL + peers.SHA384SUM, 1.9),
+    Target("A", OURS, peers.HF_TRANSFER + peers.SHA384, 1.4),
+    Target("B", OURS, peers.ARIA2, 2.5),
+    Target("B", OURS, peers.OMZ, 1.0),
+    Target("C", OURS, peers.ARIA2, 1.0),
+    Target("C", OURS, peers.OMZ, 4.0),
+    Target("D", OURS, peers.ARIA2, 1.0),
+    Target("D2", OURS, peers.ARIA2, 1.3),
+    Target("E", OURS, peers.ARIA2, 0.95),
+    Target("cache", OURS, peers.OMZ, 1.7),
+    Target("cache-shared", OURS, peers.OMZ, 50.0),
+    Target("second", OURS, peers.OMZ, 50.0),
+    Target("info", COLD, peers.OMZ, 5.0),
+    Target("info", WARM, peers.OMZ, 8.0),
+    Target("name", LARGE_WARM, SMALL_WARM, 0.5),
+    Target("events-small", JSON, NO_EVENTS, _EVENTS),
+    Target("events-small", JSON_PIPE, NO_EVENTS, _EVENTS),
+    Target("events-large", JSON, NO_EVENTS, _EVENTS),
+    Target("events-large", JSON_PIPE, NO_EVENTS, _EVENTS),
+)
+
+
+def ratio(ours: Row, other: Row) -> float | None:
+    """How many times as long the other takes: the median over the rounds that both took part in."""
+    rounds = ours.rounds.keys() & other.rounds.keys()
+    if not rounds:
+        return None
+    return statistics.median(other.rounds[n].seconds / ours.rounds[n].seconds for n in rounds)
+
+
+def reached(target: Target, results: Mapping[str, Result]) -> float | None:
+    """The measured ratio of a target; None when one of the two was not measured."""
+    result = results.get(target.scenario)
+    rows = {row.program.name: row for row in result.rows} if result else {}
+    if target.ours not in rows or target.other not in rows:
+        return None
+    return ratio(rows[target.ours], rows[target.other])
+
+
+def best_verifying_peer(result: Result) -> Row | None:
+    """The fastest program of others that compares checksums, as we do."""
+    measured = [row for row in result.rows if row.rounds and not row.program.ours]
+    verifying = [row for row in measured if row.program.verifies]
+    return min(verifying, key=median_seconds, default=None)
+
+
+def median_seconds(row: Row) -> float:
+    """The median of the wall clock."""
+    return statistics.median(measured.seconds for measured in row.rounds.values())
+
+
+def largest(results: Sequence[Result]) -> tuple[int, str] | None:
+    """The most memory that a program of ours took, in bytes, and where."""
+    found = [
+        (measured.memory, f"{result.scenario.name}, {row.program.name}")
+        for result in results
+        for row in result.rows
+        if row.program.ours
+        for measured in row.rounds.values()
+    ]
+    return max(found, default=None)
