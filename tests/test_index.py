@@ -96,12 +96,11 @@ def ask_without(root: Path, filters: Filters = ALL) -> Outcome:
 
 
 def changed(path: Path, act: Callable[[], object]) -> None:
-    """Do this until the file system shows a difference: its clock has ticks of milliseconds."""
-    before = index.stamp(str(path))
-    while True:
-        act()
-        if index.stamp(str(path)) != before:
-            return
+    """Do this until the file system shows another time: its clock has ticks of milliseconds."""
+    before = path.stat().st_ctime_ns
+    act()
+    while path.exists() and path.stat().st_ctime_ns == before:
+        path.chmod(path.stat().st_mode)
 
 
 def rewrite(root: Path, folder: str, document: Any) -> None:
