@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import signal
 import sys
 import time
 from pathlib import Path
@@ -21,6 +22,8 @@ _RESULTS = Path(__file__).with_name("RESULTS.md")
 def main() -> int:
     """Run what is asked for and write the report; 1 when a program failed."""
     options = _options()
+    # An exit, unlike the end by a signal, stops the servers and removes the files.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     repeats = options.repeats or (3 if options.quick else 5)
     patience = 5.0 if options.quick else math.inf
     wanted = [s for s in scenarios(options.quick) if not options.only or s.name in options.only]

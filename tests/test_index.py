@@ -13,30 +13,13 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from modelzoo.catalog import Source, builder, choose, index
-from modelzoo.catalog.omz import config as omz_config
-from modelzoo.errors import CatalogError, ModelZooError
-from modelzoo.model import Model
+from modelzoo.catalog import builder
+from modelzoo.errors import CatalogError
 from modelzoo.selection import Filters
 
+from tests.index import ALL, NAMES, Later, ask, ask_without, plant
 from tests.omz import config
 from tests.zoo import add_model
-
-ALL = Filters()
-NAMED = Filters(patterns=("a",))
-NAMES = ("a", "b", "c-1", "c-2", "d")
-
-
-class Later:
-    """A clock for which whatever a test has just written is old, as in real life."""
-
-    @staticmethod
-    def time_ns() -> int:
-        return time.time_ns() + 10 * 10**9
-
-    @staticmethod
-    def time() -> float:
-        return time.time()
 
 
 @pytest.fixture
@@ -46,53 +29,7 @@ def settled(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def zoo(tmp_path: Path) -> Path:
-    """Two models, one with a warning, and a composite with two stages."""
     return plant(tmp_path / "zoo")
-
-
-@pytest.fixture
-def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of the models whose config files are parsed."""
-    names: list[str] = []
-    real = omz_config.read_yaml
-
-    def spy(path: Any, name: str, model: str = "") -> Any:
-        names.append(model)
-        return real(path, name, model)
-
-    monkeypatch.setattr(omz_config, "read_yaml", spy)
-    return names
-
-
-def plant(root: Path) -> Path:
-    add_model(root, "public/a", config(tags=["x"], version="1"))
-    add_model(root, "public/b", config(task_type="mind_reading"))
-    for stage in ("c-1", "c-2"):
-        add_model(root, f"public/c/{stage}", config())
-    (root / "public/c/composite-model.yml").write_text("stages_order: [c-2, c-1]\n")
-    (root / "docs").mkdir()
-    return root
-
-
-Outcome = tuple[list[Model], list[str]] | tuple[type[ModelZooError], str]
-
-
-def ask(root: Path, filters: Filters = ALL) -> Outcome:
-    """The models and the warnings, or the error."""
-    told: list[str] = []
-    try:
-        choice = choose([Source("zoo", root)], filters, told.append)
-        models = list(choice.models())
-    except ModelZooError as error:
-        return type(error), str(error)
-    assert choice.ids == [model.id for model in models]
-    return models, told
-
-
-def ask_without(root: Path, filters: Filters = ALL) -> Outcome:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(index.VARIABLE, "off")
-        return ask(root, filters)
 
 
 def changed(path: Path, act: Callable[[], object]) -> None:
@@ -219,7 +156,8 @@ def unrelated(root: Path, name: str) -> None:
         changed(find(root, name), lambda: (find(root, name) / f"{time.time_ns()}.md").touch())
 
 
-EDITS = [
+Edit = Callable[[Path, str], None]
+EDITS: list[Edit] = [
     *(add, remove, remove_config, edit, touch, move, rename, nest, make_composite, end_composite),
     *(order, damage, doubt, link_config, edit_target, link_folder, unrelated),
 ]
@@ -248,13 +186,21 @@ def check(root: Path) -> None:
 
 
 @pytest.mark.usefixtures("settled")
-@given(st.lists(st.tuples(st.sampled_from(EDITS), st.sampled_from(NAMES)), min_size=1, max_size=6))
-@settings(max_examples=60, deadline=None)
-def test_the_same_after_any_edits(edits: list[tuple[Callable[[Path, str], None], str]]) -> None:
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("edit", EDITS, ids=lambda edit: edit.__name__)
+def test_the_same_after_one_edit(zoo: Path, edit: Edit, name: str) -> None:
+    check(zoo)
+    edit(zoo, name)
+    check(zoo)
+
+
+@pytest.mark.usefixtures("settled")
+@given(st.lists(st.tuples(st.sampled_from(EDITS), st.sampled_from(NAMES)), min_size=2, max_size=6))
+@settings(max_examples=40, deadline=None)
+def test_the_same_after_any_edits(edits: list[tuple[Edit, str]]) -> None:
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", f"{folder}/cache")
         root = plant(Path(folder).resolve() / "zoo")
-        check(root)
         for act, name in edits:
             act(root, name)
             check(root)
