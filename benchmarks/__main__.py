@@ -45,7 +45,7 @@ def main() -> int:
 
 
 def _options() -> argparse.Namespace:
-    names = [scenario.name for scenario in scenarios(quick=True)]
+    names = [scenario.name for scenario in scenarios(quick=False)]
     parser = argparse.ArgumentParser("python -m benchmarks", description=__doc__.partition(":")[0])
     parser.add_argument("--quick", action="store_true", help="smaller sizes, 3 rounds")
     parser.add_argument("--repeats", type=int, metavar="N", help="rounds (default: 5, quick: 3)")

@@ -7,13 +7,18 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from .corpus import make_files, write_inputs, write_tree
-from .programs import Task
+from .programs import HOME, Task
 from .scenarios import TREES, Scenario
 from .servers import serve
+
+# What is kept in the user's folders does not vouch for catalogs that changed just before, and a user's
+# catalog is older than a second run.
+_CATALOG_AGE = 2.5
 
 
 class NotHere(Exception):
@@ -33,6 +38,8 @@ def prepare(scenario: Scenario, base: Path) -> Iterator[Task]:
         folder = Path(name)
         _require_space(folder, 4 * scenario.size)
         with _volume(scenario, folder) as place, _contents(scenario, folder, place) as task:
+            if any(HOME in program.keeps for program in scenario.programs):
+                time.sleep(_CATALOG_AGE)
             yield task
 
 

@@ -94,7 +94,9 @@ def _best_row(result: Result) -> tuple[str, ...] | None:
 
 def _verdict(part: float) -> str:
     """`part`: the measured value as a part of the target."""
-    return "met" if part >= 1 else f"**not met**: {part:.0%} of the target"
+    if part >= 1:
+        return "met"
+    return f"**not met**: {min(part, 0.999):.1%} of the target"  # never rounded up to all of it
 
 
 def _section(result: Result) -> str:

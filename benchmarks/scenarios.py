@@ -151,10 +151,11 @@ def _second_time(quick: bool) -> tuple[Scenario, ...]:
     cached = (Program(OURS, downloader(), keeps=cache), *peers.omz(cache))
     others = (*peers.omz(output), *peers.aria2_again(output))
     again = (Program(OURS, downloader(), keeps=output), *(_once(others) if quick else others))
+    eight = Scenario("cache8", f"cache hit, {size}, 8 jobs", cached, shape, cached=True, jobs=8)
     each = 128 if quick else 512
     return (
         Scenario("cache", f"cache hit, {size}, one job", cached, shape, cached=True),
-        Scenario("cache8", f"cache hit, {size}, 8 jobs", cached, shape, cached=True, jobs=8),
+        *(() if quick else (eight,)),
         Scenario(
             "cache-shared",
             f"cache hit, {size}, on a file system that can share blocks (XFS)",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -45,6 +46,17 @@ def plant(root: Path) -> Path:
     add_model(root, "public/d", config()).joinpath("model.yml").rename(root / "docs/d.txt")
     (root / "public/d/model.yml").symlink_to("../../docs/d.txt")
     return root
+
+
+def folder() -> Path:
+    """Where the indexes of this user lie."""
+    return Path(os.environ["XDG_CACHE_HOME"], "modelzoo", "catalogs")
+
+
+def only_file() -> Path:
+    """The only index, and that nothing else lies there."""
+    (path,) = folder().iterdir()
+    return path
 
 
 Outcome = tuple[list[Model], list[str]] | tuple[type[ModelZooError], str]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from modelzoo import documents
 from modelzoo.documents import MAX_BYTES, MAX_DEPTH, parse_yaml, read_yaml
 from modelzoo.errors import CatalogError
 
@@ -66,6 +68,23 @@ def depth(value: Any) -> int:
 def test_what_another_tool_writes_is_read(value: Any, flow: bool | None) -> None:
     text = yaml.dump(value, Dumper=_NoAliases, default_flow_style=flow)
     assert parse_yaml(text.encode()) == value
+
+
+WORDS = ["a: 1\n", "<<: {b: 2}", "<<", "=", "? [k]\n: v\n", "{c: d}", "0x1F", "0x_", "1_0", "1:30"]
+WORDS += [".inf", "yes", "~", "2024-01-01", "9.5e3", "'q'", '"q"', "--- ", "\n...\n", "%YAML 1.1\n"]
+WORDS += ["k: ", "  - x\n"]
+
+
+@given(st.lists(st.sampled_from(WORDS + TOKENS), max_size=12).map("".join))
+def test_the_short_way_gives_what_the_loader_gives(text: str) -> None:
+    def outcome(load: Callable[[], Any]) -> str:
+        try:
+            return repr(load())
+        except (yaml.YAMLError, ValueError) as error:
+            return f"{type(error)} {error}"
+
+    loader = outcome(lambda: yaml.load(text, Loader=documents._Loader))
+    assert outcome(lambda: documents._load(text)) == loader
 
 
 @pytest.mark.parametrize(

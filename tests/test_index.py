@@ -34,7 +34,7 @@ def zoo(tmp_path: Path) -> Path:
 
 def changed(path: Path, act: Callable[[], object]) -> None:
     """Do this until the file system shows another time: its clock has ticks of milliseconds."""
-    before = path.stat().st_ctime_ns
+    before = path.stat().st_ctime_ns if path.exists() else 0
     act()
     while path.exists() and path.stat().st_ctime_ns == before:
         path.chmod(path.stat().st_mode)

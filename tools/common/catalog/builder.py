@@ -23,7 +23,6 @@ from .index import (
     decoded,
     directory_bytes,
     entry_of,
-    opened,
     piece,
     settled,
 )
@@ -41,9 +40,9 @@ class Builder:
     def __init__(self, old: Index | None, keep: tuple[bytes, Path] | None) -> None:
         self._started = time.time_ns()
         self._known = {entry.config: entry for entry in old.entries} if old else {}
-        self._old: BinaryIO = old.data() if old else io.BytesIO()
+        self._old: BinaryIO = old.open() if old else io.BytesIO()
         self._directory = Directory(keep[0] if keep else b"", [], [])
-        self._place = keep[1] if keep else None
+        self._place = keep[1] if keep else Path()
         self._file = _new_file(f"{self._place}.{os.getpid()}") if keep else None
         self._memory = io.BytesIO()
 
@@ -58,7 +57,7 @@ class Builder:
             with contextlib.suppress(OSError):  # where it has got its name, it is not there any more
                 os.unlink(self._file.name)
 
-    def keep(self, config: str, composite: str | None, looked: Stamp, home: Stamp) -> Entry | None:
+    def reuse(self, config: str, composite: str | None, looked: Stamp, home: Stamp) -> Entry | None:
         """Take a model over, if it is known and as it was."""
         entry = self._known.get(config)
         if entry is None or (entry.looked, entry.composite) != (looked, composite):
@@ -91,23 +90,19 @@ class Builder:
         self._directory.shape = [
             (os.fsencode(p), settled(old, self._started)) for p, old in shape.items()
         ]
-        memory = self._memory.getvalue()
-        data = self._save() if self._file else lambda: io.BytesIO(memory)
-        return Index(root, self._directory, data, read_again)
+        data = self._memory.getvalue()
+        kept = self._place if self._file and self._save(self._file, self._place) else None
+        return Index(root, self._directory, kept or data, read_again)
 
-    def _save(self) -> Callable[[], BinaryIO]:
-        """Give the file its end and its name; what opens it, or nothing where that did not work."""
-        file, place = self._file, self._place
-        assert file
-        assert place
-        try:
+    def _save(self, file: BinaryIO, place: Path) -> bool:
+        """Give the file its end and its name, if that is possible."""
+        with contextlib.suppress(OSError, ValueError, OverflowError):
             file.write(directory_bytes(self._directory, file.tell()))
             file.close()
             os.replace(file.name, place)
-        except (OSError, ValueError, OverflowError):
-            return io.BytesIO
-        _forget(place.parent)
-        return lambda: opened(place)
+            _forget(place.parent)
+            return True
+        return False
 
 
 def _encoded(model: Model) -> bytes:

@@ -100,19 +100,24 @@ class Directory(msgspec.Struct, array_like=True):
 class Index:
     """The models of one tree, decoded when they are asked for.
 
-    `read_again` reads one from its config file, when it is not kept or its bytes are damaged.
+    They are in a file or in `data` itself; `read_again` reads one from its config file, when it was
+    not kept or its bytes are damaged.
     """
 
     def __init__(
         self,
         root: str,
         directory: Directory,
-        data: Callable[[], BinaryIO],
+        data: Path | bytes,
         read_again: Callable[[Entry], Model],
     ) -> None:
         self._root = os.path.join(root, "")
         self._shape, self.entries = directory.shape, directory.entries
-        self.data, self._read_again = data, read_again
+        self._data, self._read_again = data, read_again
+
+    def open(self) -> BinaryIO:
+        """The bytes of the models."""
+        return opened(self._data) if isinstance(self._data, Path) else io.BytesIO(self._data)
 
     def doubts(self) -> Iterator[str]:
         """What there was to warn about when the config files were read."""
@@ -134,10 +139,19 @@ class Index:
 
     def models(self, entries: Iterable[Entry]) -> Iterator[Model]:
         """The models of these entries; raises CatalogError for one that was broken a moment ago."""
-        with self.data() as file:
+        with self.open() as file:
             for entry in entries:
-                model = decoded(piece(file, entry)) or self._read_again(entry)
+                model = decoded(piece(file, entry))
+                if model is None:
+                    self._doubt_file(entry)
+                    model = self._read_again(entry)
                 yield model if model.id == entry.id else msgspec.structs.replace(model, id=entry.id)
+
+    def _doubt_file(self, entry: Entry) -> None:
+        """Where a model's bytes should be and are not, the next run has to make the file again."""
+        if entry.place and isinstance(self._data, Path):
+            with contextlib.suppress(OSError):
+                self._data.unlink()
 
 
 def piece(file: BinaryIO, entry: Entry) -> bytes:
@@ -162,7 +176,7 @@ def listing(models: Iterable[Model]) -> Index:
     """An index in memory, for a format that keeps none."""
     known = {model.name: model for model in models}
     entries = [entry_of(model, "") for model in known.values()]
-    return Index("", Directory(b"", [], entries), io.BytesIO, lambda entry: known[entry.name])
+    return Index("", Directory(b"", [], entries), b"", lambda entry: known[entry.name])
 
 
 def locate(*tree: Path | str | bytes) -> tuple[bytes, Path] | None:
@@ -196,7 +210,7 @@ def open_index(
     with contextlib.suppress(*_DAMAGE), opened(place) as file:
         directory = _read_directory(file)
         if directory.key == key:
-            return Index(root, directory, lambda: opened(place), read_again)
+            return Index(root, directory, place, read_again)
     return None
 
 

@@ -35,16 +35,19 @@ def _document(models: Iterator[Model]) -> Iterator[bytes]:
     """The bytes of `json.dumps(..., indent=4)`, which would do the same in Python, without C."""
     start = b"["
     while batch := [describe(model) for model in itertools.islice(models, _BATCH)]:
-        yield start + msgspec.json.format(_as_ascii(batch), indent=4)[1:-2]
+        yield start + _indented(batch)[1:-2]
         start = b","
     yield b"[]\n" if start == b"[" else b"\n]\n"
 
 
-def _as_ascii(batch: list[dict[str, Any]]) -> bytes:
-    with contextlib.suppress(UnicodeEncodeError):
+def _indented(batch: list[dict[str, Any]]) -> bytes:
+    with contextlib.suppress(UnicodeEncodeError):  # half of a surrogate pair
         data = msgspec.json.encode(batch)
         if data.isascii() and b"\x7f" not in data:
-            return data
-    import json  # it takes longer, to import as well
+            return msgspec.json.format(data, indent=4)
+    import json
 
-    return json.dumps(batch).encode()
+    data = json.dumps(batch).encode()
+    with contextlib.suppress(msgspec.DecodeError):  # the same
+        return msgspec.json.format(data, indent=4)
+    return json.dumps(batch, indent=4).encode()

@@ -170,7 +170,7 @@ class Tree:
         is_stage = folder.parts and above in self._inside
         composite = self._name(self._folders[above]) if is_stage else None
         config, looked = "/".join((*folder.parts, MODEL_CONFIG)), stamp(path)
-        if known := builder.keep(config, composite, looked, folder.looked):
+        if known := builder.reuse(config, composite, looked, folder.looked):
             for doubt in known.doubts:
                 self._warn(doubt)
             return
