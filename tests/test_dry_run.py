@@ -192,7 +192,7 @@ def test_sizes_that_nobody_knows(folder: Path) -> None:
         for m in models
     ]
     out = folder / "elsewhere"
-    found = examine(make_plans(unknown, out, None, None), out, Cache(folder / "cache"))
+    found = examine(make_plans(unknown, out, None, None), Cache(folder / "cache"))
     assert (found.missing, found.unknown_sizes, found.size) == (0, 3, 0)
     assert as_text(found).endswith(
         "0 bytes (0 B) would be fetched; the sizes of 3 files are unknown.\n"

@@ -272,11 +272,11 @@ def test_batches(run: Run, tmp_path: Path) -> None:
     add_patched_model(tmp_path / "patched")
     model, patched = modelzoo.find(sources=[run.zoo, tmp_path / "patched"])
     clock, events = SetClock(), list[Event]()
-    writer = ReceiptWriter(Receipts(run.out), clock, events.append)
+    writer = ReceiptWriter(clock, events.append)
 
     def add(model: Model) -> list[str]:
         writer.arrived([run.out / "gone"])
-        writer.add(model, lambda: empty(model))
+        writer.add(Receipts(run.out), model, lambda: empty(model))
         return [name for name in tree(run.out) if name.endswith(".json")]
 
     assert add(model) == []
@@ -293,7 +293,7 @@ def test_batches(run: Run, tmp_path: Path) -> None:
 def test_a_receipt_never_runs_ahead(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that comes while receipts are made may be in one already: it has to be synced too."""
     (model,) = modelzoo.find(sources=[run.zoo])
-    writer, synced = ReceiptWriter(Receipts(run.out), SetClock(), lambda event: None), list[Path]()
+    writer, synced = ReceiptWriter(SetClock(), lambda event: None), list[Path]()
     monkeypatch.setattr(receipts, "sync", synced.extend)
 
     def make() -> Receipt:
@@ -301,6 +301,6 @@ def test_a_receipt_never_runs_ahead(run: Run, monkeypatch: pytest.MonkeyPatch) -
         return empty(model)
 
     writer.arrived([run.out / "early"])
-    writer.add(model, make)
+    writer.add(Receipts(run.out), model, make)
     writer.flush()
     assert synced == [run.out / "early", run.out / "late"]

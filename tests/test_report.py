@@ -70,6 +70,7 @@ def test_success_from_everywhere(faulty: FaultyServer, tmp_path: Path) -> None:
         "model": "remote",
         "source": "zoo",
         "version": "2.1",
+        "output_dir": "out",
         "successful": True,
         "files": [file],
     }

@@ -87,9 +87,9 @@ def test_receipts(place: Place) -> None:
 @pytest.mark.parametrize("blocked", [".modelzoo", ".modelzoo/receipts", "m/w.bin"])
 def test_receipts_are_not_written(place: Place, blocked: str) -> None:
     events: list[Event] = []
-    writer = ReceiptWriter(Receipts(place.out), Clock(), events.append)
+    writer = ReceiptWriter(Clock(), events.append)
     writer.arrived([place.link(blocked)])
-    assert not writer.add(place.model, place.receipt)
+    assert not writer.add(Receipts(place.out), place.model, place.receipt)
     (notice,) = events
     assert isinstance(notice, Notice)
     assert "receipts were not written" in notice.message
@@ -97,9 +97,8 @@ def test_receipts_are_not_written(place: Place, blocked: str) -> None:
 
 CALLS: list[Callable[[Place], object]] = [
     lambda place: make_receipt(
-        ModelPlan(place.model, None, ()),
+        ModelPlan(place.model, Receipts(place.out), None, ()),
         {"w.bin": Delivery("local", 1, 1, None)},
-        place.out,
         Changes(written=("net.xml",), kept=(), removed=()),
     ),
     lambda place: postprocess(

@@ -95,7 +95,7 @@ def info(names: Names | None = None, *, sources: Sources = ()) -> list[dict[str,
 
 def download(
     models: str | Model | Iterable[str | Model],
-    output_dir: str | os.PathLike[str] = ".",
+    output_dir: str | os.PathLike[str] | None = None,
     *,
     precisions: Names | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
@@ -112,6 +112,8 @@ def download(
     sources: Sources = (),
 ) -> Summary:
     """Bring models (names, patterns, or what `find` returned, also mixed) into `output_dir`.
+
+    Without it each goes to the folder of the program that it belongs to, else into the current one.
 
     `report` is called with every event, one at a time; what it raises ends the run and is raised
     here. Returns when everything is there and verified; raises DownloadFailed when something is not,
@@ -133,7 +135,7 @@ def download(
     wanted = None if precisions is None else parse_precisions(",".join(_several(precisions)))
     values = _models(models, sources)
     with listener:
-        summary = fetch(values, Path(output_dir), wanted, jobs, engine)
+        summary = fetch(values, None if output_dir is None else Path(output_dir), wanted, jobs, engine)
     if summary.interrupted:
         raise Interrupted
     if not summary.successful:
@@ -231,7 +233,7 @@ def make_engine(
 
 def fetch(
     models: Sequence[Model],
-    output_dir: Path,
+    output_dir: Path | None,
     precisions: frozenset[str] | None,
     jobs: int,
     engine: Engine,
@@ -240,7 +242,7 @@ def fetch(
     if not 1 <= jobs <= MAX_JOBS:
         raise UsageError(f"expected 1 to {MAX_JOBS} jobs, got {jobs}")
     plans = make_plans(models, output_dir, precisions, engine.cache, engine.force)
-    summary = run(plans, output_dir, jobs, engine)
+    summary = run(plans, jobs, engine)
     if summary.reason is not None:
         raise StorageError(summary.message or "", summary.reason)
     return summary

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -28,12 +27,12 @@ from .paths import STATE_DIR
 from .plan import FilePlan, ModelPlan, look_again, require_space
 from .pool import Pool, Task
 from .postprocess import Changes, postprocess, remove, reserve, tidy
-from .receipts import Receipt, Receipts, ReceiptWriter
+from .receipts import Receipt, ReceiptWriter
 from .records import make_receipt
 from .transfer import BUSY_POLL, bring
 
 
-def run(plans: Sequence[ModelPlan], output_dir: Path, workers: int, engine: Engine) -> Summary:
+def run(plans: Sequence[ModelPlan], workers: int, engine: Engine) -> Summary:
     """Carry out the plans; the summary tells every failure. Events go to `engine.report`.
 
     Only exceptions of the report itself are raised. KeyboardInterrupt ends the run within about a
@@ -45,11 +44,11 @@ def run(plans: Sequence[ModelPlan], output_dir: Path, workers: int, engine: Engi
     engine.report(
         RunBegin(schema_version=SCHEMA_VERSION, models=len(plans), files=len(files), size=size)
     )
-    writer = ReceiptWriter(Receipts(output_dir), engine.clock, engine.report)
-    runs = [_ModelRun(plan, engine, output_dir, writer) for plan in plans]
+    writer = ReceiptWriter(engine.clock, engine.report)
+    runs = [_ModelRun(plan, engine, writer) for plan in plans]
     why = None
     try:
-        if shortage := require_space(plans, output_dir, engine.cache):
+        if shortage := require_space(plans, engine.cache):
             engine.report(Notice(message=f"the cache will not hold everything: {shortage}"))
         Pool(min(workers, len(files) or 1), engine.clock, engine.cancel).run(_tasks(runs))
     except (StorageError, KeyboardInterrupt) as error:
@@ -58,21 +57,20 @@ def run(plans: Sequence[ModelPlan], output_dir: Path, workers: int, engine: Engi
         for model_run in runs:
             model_run.release()
         writer.flush()
-    summary = _conclude(runs, why, output_dir, engine.clock.now() - started)
+    summary = _conclude(runs, why, engine.clock.now() - started)
     writer.flush()
     engine.report(run_end(summary, engine.traffic["network"]))
     return summary
 
 
-def _conclude(
-    runs: Sequence[_ModelRun], why: ModelZooError | None, output_dir: Path, seconds: float
-) -> Summary:
+def _conclude(runs: Sequence[_ModelRun], why: ModelZooError | None, seconds: float) -> Summary:
     """What came of it all; `why` is what kept files from being begun or ended."""
     outcomes = [model_run.conclude(why or Interrupted()) for model_run in runs]
+    places = {outcome.output_dir for outcome in outcomes}
     refused = why if isinstance(why, StorageError) else None
     return Summary(
         schema_version=SCHEMA_VERSION,
-        output_dir=str(output_dir),
+        output_dir=places.pop() if len(places) == 1 else None,
         successful=all(outcome.successful for outcome in outcomes),
         interrupted=refused is None and why is not None,
         seconds=round(seconds, 3),
@@ -90,12 +88,10 @@ def _tasks(runs: Sequence[_ModelRun]) -> Iterator[Task]:
 class _ModelRun:
     """One model on its way: begins with its first file, ends with its last."""
 
-    def __init__(
-        self, plan: ModelPlan, engine: Engine, output_dir: Path, writer: ReceiptWriter
-    ) -> None:
-        self._plan, self._engine, self._root, self._writer = plan, engine, output_dir, writer
+    def __init__(self, plan: ModelPlan, engine: Engine, writer: ReceiptWriter) -> None:
+        self._plan, self._engine, self._writer = plan, engine, writer
         self._model: Model = plan.model
-        self._staging = output_dir / STATE_DIR / "staging" / f"{plan.model.source}-{plan.model.name}"
+        self._staging = plan.root / STATE_DIR / "staging" / f"{plan.model.source}-{plan.model.name}"
         self._lock = threading.Lock()
         self._state: Literal["new", "begun", "ended"] = "new"
         self._open: dict[str, FilePlan] = {}
@@ -149,7 +145,7 @@ class _ModelRun:
             self._reservation = reserve(self._staging)
             # Whoever had it before us may have done everything.
             if self._reservation and not self._engine.force:
-                self._plan = look_again(self._plan, self._root)
+                self._plan = look_again(self._plan)
             return self._reservation is not None
 
     def _begin(self) -> None:
@@ -192,7 +188,7 @@ class _ModelRun:
             self._engine.report(end_event(self._model.id, str(file.job.destination), outcome))
             complete = len(self._outcomes) == len(self._plan.files)
         if outcome.successful and file.state != "installed" and not self._model.postprocessing:
-            self._writer.add(self._model, self._receipt)
+            self._writer.add(self._plan.receipts, self._model, self._receipt)
         if complete:
             self._end()
 
@@ -219,13 +215,13 @@ class _ModelRun:
     def _postprocess(self) -> None:
         name = self._model.id
         self._engine.report(ModelPostprocessingBegin(model=name))
-        folder, steps = self._root / self._model.subdirectory, self._plan.steps
+        folder, steps = self._plan.folder, self._plan.steps
         try:
             changes = postprocess(folder, steps, self._staging, self._engine.cancel)
             receipt = self._receipt(changes)
-            self._writer.arrived(self._root / output.path for output in receipt.outputs)
+            self._writer.arrived(self._plan.root / output.path for output in receipt.outputs)
             # Without a receipt the next run needs the archives, and should not have to fetch them.
-            if self._writer.add(self._model, lambda: receipt):
+            if self._writer.add(self._plan.receipts, self._model, lambda: receipt):
                 remove(folder, changes)
         except ModelZooError as error:
             self._failure = error
@@ -250,6 +246,7 @@ class _ModelRun:
             model=self._model.id,
             source=self._model.source,
             version=self._model.version,
+            output_dir=str(self._plan.root),
             successful=self._failure is None and all(file.successful for file in files),
             files=files,
             reason=self._failure.reason if self._failure else None,
@@ -263,7 +260,7 @@ class _ModelRun:
     def _receipt(self, changes: Changes | None = None) -> Receipt:
         with self._lock:
             deliveries = dict(self._deliveries)
-        return make_receipt(self._plan, deliveries, self._root, changes)
+        return make_receipt(self._plan, deliveries, changes)
 
 
 def _untouched(file: FilePlan, why: ModelZooError) -> FileOutcome:

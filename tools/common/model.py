@@ -120,11 +120,21 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     model_info: dict[str, Any] = {}
     config_dir: str = ""
     """The folder of the model's configuration on this machine, where the format has one."""
+    home: str = ""
+    """Where the program that it belongs to keeps its files; used unless another place is told."""
 
     @property
     def qualified(self) -> str:
         """The name that is unambiguous whatever sources are active."""
         return f"{self.source}:{self.name}"
+
+    def path_of(self, name: str) -> str:
+        """The path of one of its files, relative to the output directory."""
+        return f"{self.subdirectory}/{name}" if self.subdirectory else name
+
+    def name_of(self, path: str) -> str:
+        """The file of the model that has this path in the output directory."""
+        return path[len(self.subdirectory) + 1 :] if self.subdirectory else path
 
     def files_of(self, precisions: frozenset[str] | None) -> tuple[ModelFile, ...]:
         """The files to fetch when only these precisions are wanted (None: all)."""

@@ -31,6 +31,7 @@ class ModelOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     model: str
     source: str
     version: str | None
+    output_dir: str
     successful: bool
     files: list[FileOutcome]
     reason: Reason | None = None
@@ -40,11 +41,12 @@ class ModelOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 class Summary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What came of a run: the document of `--report`, and what the Python API returns.
 
-    `reason` and `message` say why nothing was started, where nothing was.
+    `output_dir` is None where the models went to several. `reason` and `message` say why nothing was
+    started, where nothing was.
     """
 
     schema_version: int
-    output_dir: str
+    output_dir: str | None
     successful: bool
     interrupted: bool
     seconds: float

@@ -34,11 +34,22 @@ class FilePlan(msgspec.Struct, frozen=True):
 
 
 class ModelPlan(msgspec.Struct, frozen=True):
-    """One selected model."""
+    """One selected model, and the receipts of the output directory that it goes to."""
 
     model: Model
+    receipts: Receipts
     receipt: Receipt | None
     files: tuple[FilePlan, ...]
+
+    @property
+    def root(self) -> Path:
+        """The output directory."""
+        return self.receipts.root
+
+    @property
+    def folder(self) -> Path:
+        """The model's folder."""
+        return self.root / self.model.subdirectory
 
     @property
     def finished(self) -> bool:
@@ -64,19 +75,37 @@ class ModelPlan(msgspec.Struct, frozen=True):
 
 def make_plans(
     models: Iterable[Model],
-    output_dir: Path,
+    output_dir: Path | None,
     precisions: frozenset[str] | None,
     cache: Cache | None,
     force: bool = False,
 ) -> list[ModelPlan]:
-    """The plans for these models; ModelZooError when two files have one destination."""
-    receipts = Receipts(output_dir)
-    plans = [_plan(model, receipts, precisions, cache, force) for model in models]
+    """The plans for these models; ModelZooError when two files have one destination.
+
+    Without an output directory each goes where its program keeps its files, else into the current one.
+    """
+    places: dict[str, Receipts] = {}
+    plans = []
+    for model in models:
+        if model.home not in places:
+            places[model.home] = _place(model.home, output_dir)
+        plans.append(_plan(model, places[model.home], precisions, cache, force))
     _require_places(plans)
     return plans
 
 
+def _place(home: str, output_dir: Path | None) -> Receipts:
+    """The output directory of the models that have this home, and what is installed there."""
+    root = output_dir or Path(home)
+    return Receipts(root, foreign=bool(home) and root.resolve() == Path(home).resolve())
+
+
 def _require_places(plans: Sequence[ModelPlan]) -> None:
+    for root in {plan.root for plan in plans}:
+        _require_places_in(root, [plan for plan in plans if plan.root == root])
+
+
+def _require_places_in(root: Path, plans: Sequence[ModelPlan]) -> None:
     owners: dict[str, list[str]] = defaultdict(list)
     for plan in plans:
         for file in plan.files:
@@ -89,16 +118,10 @@ def _require_places(plans: Sequence[ModelPlan]) -> None:
         )
 
 
-def look_again(plan: ModelPlan, output_dir: Path) -> ModelPlan:
+def look_again(plan: ModelPlan) -> ModelPlan:
     """The plan after another process may have worked on the model."""
-    files, receipts = [file.job.file for file in plan.files], Receipts(output_dir)
-    receipt = receipts.load(plan.model)
-    vouched = vouched_files(plan.model, files, receipt, output_dir) if receipt else frozenset()
-    return ModelPlan(
-        plan.model,
-        receipt,
-        tuple(_file_plan(plan.model, f, output_dir, f.name in vouched, None, False) for f in files),
-    )
+    files = tuple(file.job.file for file in plan.files)
+    return _plan_files(plan.model, plan.receipts, files, None, False)
 
 
 def _plan(
@@ -108,11 +131,18 @@ def _plan(
     cache: Cache | None,
     force: bool,
 ) -> ModelPlan:
+    return _plan_files(model, receipts, model.files_of(precisions), cache, force)
+
+
+def _plan_files(
+    model: Model, receipts: Receipts, files: Sequence[ModelFile], cache: Cache | None, force: bool
+) -> ModelPlan:
     receipt = receipts.load(model)
-    files, believed = model.files_of(precisions), None if force else receipt
+    believed = None if force else receipt
     vouched = vouched_files(model, files, believed, receipts.root) if believed else frozenset()
     return ModelPlan(
         model,
+        receipts,
         receipt,
         tuple(_file_plan(model, f, receipts.root, f.name in vouched, cache, force) for f in files),
     )
@@ -121,7 +151,7 @@ def _plan(
 def _file_plan(
     model: Model, file: ModelFile, root: Path, vouched: bool, cache: Cache | None, force: bool
 ) -> FilePlan:
-    path = f"{model.subdirectory}/{file.name}"
+    path = model.path_of(file.name)
     destination = root / path
     job = Job(model.id, file, destination, tuple(_origins(model, file, destination)))
     if vouched:
@@ -146,23 +176,22 @@ def _origins(model: Model, file: ModelFile, destination: Path) -> Iterator[Origi
     yield from file.origins
 
 
-def require_space(
-    plans: Sequence[ModelPlan], output_dir: Path, cache: Cache | None
-) -> StorageError | None:
+def require_space(plans: Sequence[ModelPlan], cache: Cache | None) -> StorageError | None:
     """Raise StorageError, with the figures, when what is missing cannot fit.
 
     A cache on a disk of its own that is too small is no reason to fail: its error is returned.
     """
     needed: dict[int, int] = defaultdict(int)
     where: dict[int, Path] = {}
-    for folder, size in _needs(plans, output_dir, cache):
+    outputs = {device(root) for root in {plan.root for plan in plans}}
+    for folder, size in _needs(plans, cache):
         where.setdefault(device(folder), existing_parent(folder))
         needed[device(folder)] += size
     shortage = None
     for number, folder in where.items():
         if needed[number] > (free := free_space(folder)):
             shortage = _shortage(folder, needed[number], free)
-            if number == device(output_dir):
+            if number in outputs:
                 raise shortage
     return shortage
 
@@ -175,17 +204,15 @@ def _shortage(folder: Path, needed: int, free: int) -> StorageError:
     )
 
 
-def _needs(
-    plans: Sequence[ModelPlan], output_dir: Path, cache: Cache | None
-) -> Iterator[tuple[Path, int]]:
+def _needs(plans: Sequence[ModelPlan], cache: Cache | None) -> Iterator[tuple[Path, int]]:
     for plan in plans:
         for file in plan.files:
-            yield output_dir, file.missing or 0
+            yield plan.root, file.missing or 0
             fetched = file.state in ("absent", "partial") and file.job.file.checksum is not None
             if cache and fetched:
                 yield cache.folder, file.job.file.size or 0
         if not plan.finished:
-            yield output_dir, _postprocessing_needs(plan)
+            yield plan.root, _postprocessing_needs(plan)
 
 
 def _postprocessing_needs(plan: ModelPlan) -> int:

@@ -1,11 +1,14 @@
 """What is installed where: one small JSON file per model, in `<output_dir>/.modelzoo/receipts`.
 
+The receipts of a folder that belongs to another program are in the user's data folder instead.
+
 A receipt vouches for files by size and modification time, so that a finished tree is recognised
 without reading it. It is written after the data it vouches for has reached the disk.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -90,7 +93,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
         """
         if self.steps == steps_text(model.postprocessing):
             return self
-        done, start = self.done, len(model.subdirectory) + 1
+        done = self.done
         variants = {None, *(file.variant for file in model.files)}
         same = {
             v
@@ -102,7 +105,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(
             self,
             inputs=tuple(i for i in self.inputs if model.variant_of(i.name) in same),
-            outputs=tuple(o for o in self.outputs if model.variant_of(o.path[start:]) in same),
+            outputs=tuple(o for o in self.outputs if model.variant_of(model.name_of(o.path)) in same),
             steps=steps_text(step for step in done if model.variant_of(step.file) in same),
         )
 
@@ -126,10 +129,11 @@ def vouched_files(
     answered = {f.name for f in files if f.name in came and came[f.name].answers(f)}
     if not model.postprocessing:
         unchanged = {o.path for o in receipt.outputs if o.unchanged(root)}
-        return frozenset(n for n in answered if f"{model.subdirectory}/{n}" in unchanged)
-    start = len(model.subdirectory) + 1
+        return frozenset(n for n in answered if model.path_of(n) in unchanged)
     broken = {f.variant for f in files if f.name not in answered}
-    broken |= {model.variant_of(o.path[start:]) for o in receipt.outputs if not o.unchanged(root)}
+    broken |= {
+        model.variant_of(model.name_of(o.path)) for o in receipt.outputs if not o.unchanged(root)
+    }
     broken |= {model.variant_of(step.file) for step in _archives_left(model, receipt, root)}
     return frozenset(f.name for f in files if f.variant not in broken)
 
@@ -137,18 +141,18 @@ def vouched_files(
 def _archives_left(model: Model, receipt: Receipt, root: Path) -> Iterator[Step]:
     """An archive is removed last: where one is left, a run was killed or somebody put it there."""
     for step in model.postprocessing:
-        path = f"{model.subdirectory}/{step.file}"
+        path = model.path_of(step.file)
         removed = isinstance(step, UnpackArchive) and receipt.output(path) is None
         if removed and file_size(root / path) is not None:
             yield step
 
 
 class Receipts:
-    """The receipts of one output directory."""
+    """The receipts of one output directory; `foreign`: it belongs to another program."""
 
-    def __init__(self, output_dir: Path) -> None:
+    def __init__(self, output_dir: Path, foreign: bool = False) -> None:
         self.root = output_dir
-        self._folder = output_dir / STATE_DIR / "receipts"
+        self._folder = (_of_foreign(output_dir) if foreign else output_dir / STATE_DIR) / "receipts"
 
     def _path(self, model: Model) -> Path:
         return self._folder / model.source / f"{model.name}.json"
@@ -177,17 +181,29 @@ class Receipts:
 _DECODER = msgspec.json.Decoder(Receipt)
 
 
+def _of_foreign(folder: Path) -> Path:
+    """What is kept about a folder that belongs to another program."""
+    from platformdirs import user_data_path
+
+    digest = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()
+    return user_data_path("modelzoo") / "folders" / digest[:32]
+
+
+_Key = tuple[Path, str]
+"""The output directory and the model."""
+
+
 class ReceiptWriter:
     """Writes receipts in batches: syncing file by file would make a disk wait for every small file.
 
     What a killed run had not written yet is only looked at again by the next one.
     """
 
-    def __init__(self, receipts: Receipts, clock: Clock, report: Report) -> None:
-        self._receipts, self._clock, self._report = receipts, clock, report
+    def __init__(self, clock: Clock, report: Report) -> None:
+        self._clock, self._report = clock, report
         self._lock, self._flushing = threading.Lock(), threading.Lock()
-        self._due: dict[str, tuple[Model, Callable[[], Receipt]]] = {}
-        self._unwritten: set[str] = set()
+        self._due: dict[_Key, tuple[Receipts, Model, Callable[[], Receipt]]] = {}
+        self._unwritten: set[_Key] = set()
         self._fresh: list[Path] = []
         self._flushed = clock.now()
 
@@ -196,13 +212,14 @@ class ReceiptWriter:
         with self._lock:
             self._fresh += files
 
-    def add(self, model: Model, make: Callable[[], Receipt]) -> bool:
+    def add(self, receipts: Receipts, model: Model, make: Callable[[], Receipt]) -> bool:
         """Write the receipt that `make` returns soon, at once for a postprocessed model.
 
         Returns whether it is on the disk.
         """
+        key = receipts.root, model.qualified
         with self._lock:
-            self._due[model.qualified] = model, make
+            self._due[key] = receipts, model, make
             now = self._clock.now()
             # What postprocessing has removed could not be looked at again, only fetched.
             due = now - self._flushed >= EVERY or bool(model.postprocessing)
@@ -210,14 +227,14 @@ class ReceiptWriter:
                 self._flushed = now
         if due:
             self.flush()
-        return due and model.qualified not in self._unwritten
+        return due and key not in self._unwritten
 
     def flush(self) -> None:
         """Sync the fresh files, then write all receipts that are due. A failure is only a notice."""
         with self._flushing:
             with self._lock:
                 due, self._due = self._due, {}
-            receipts = [(model, make()) for model, make in due.values()]
+            made = [(place, model, make()) for place, model, make in due.values()]
             # Only now: a file that came in between may be in a receipt already.
             with self._lock:
                 fresh, self._fresh = self._fresh, []
@@ -225,17 +242,17 @@ class ReceiptWriter:
             self._unwritten |= due.keys()
             try:
                 sync(fresh)
-                for model, receipt in receipts:
-                    self._save(model, receipt, problems)
+                for place, model, receipt in made:
+                    self._save(place, model, receipt, problems)
             except OSError as error:
                 problems.append(str(error))
             if problems:
                 message = "receipts were not written, the next run looks at the files again"
                 self._report(Notice(message=f"{message}: {problems[0]}"))
 
-    def _save(self, model: Model, receipt: Receipt, problems: list[str]) -> None:
+    def _save(self, place: Receipts, model: Model, receipt: Receipt, problems: list[str]) -> None:
         try:
-            self._receipts.save(model, receipt)
-            self._unwritten.discard(model.qualified)
+            place.save(model, receipt)
+            self._unwritten.discard((place.root, model.qualified))
         except StorageError as error:
             problems.append(str(error))

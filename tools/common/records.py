@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
-from pathlib import Path
 
 from .checksum import file_checksum
 from .disk import storage_errors
@@ -16,7 +15,7 @@ from .receipts import Input, Installed, Receipt, steps_text
 
 
 def make_receipt(
-    plan: ModelPlan, deliveries: Mapping[str, Delivery], root: Path, changes: Changes | None
+    plan: ModelPlan, deliveries: Mapping[str, Delivery], changes: Changes | None
 ) -> Receipt:
     """The receipt for what is there now: what came in this run, and what an earlier one vouches for."""
     model, old = plan.model, plan.receipt
@@ -27,9 +26,9 @@ def make_receipt(
     if changes is None:
         outputs |= {o.path: o for o in _delivered(plan, deliveries)}
     else:
-        redone, start = {file.variant for file in plan.pending}, len(model.subdirectory) + 1
-        outputs = {p: o for p, o in outputs.items() if model.variant_of(p[start:]) not in redone}
-        outputs |= {o.path: o for o in _processed(plan, deliveries, root, changes)}
+        redone = {file.variant for file in plan.pending}
+        outputs = {p: o for p, o in outputs.items() if model.variant_of(model.name_of(p)) not in redone}
+        outputs |= {o.path: o for o in _processed(plan, deliveries, changes)}
         done += plan.steps
     return Receipt(
         model=model.name,
@@ -49,22 +48,22 @@ def _input(name: str, delivery: Delivery) -> Input:
 def _delivered(plan: ModelPlan, deliveries: Mapping[str, Delivery]) -> Iterator[Installed]:
     for file in plan.pending:
         if delivery := deliveries.get(file.name):
-            path = f"{plan.model.subdirectory}/{file.name}"
+            path = plan.model.path_of(file.name)
             yield Installed(path, delivery.size, delivery.mtime_ns, delivery.checksum)
 
 
 def _processed(
-    plan: ModelPlan, deliveries: Mapping[str, Delivery], root: Path, changes: Changes
+    plan: ModelPlan, deliveries: Mapping[str, Delivery], changes: Changes
 ) -> Iterator[Installed]:
     """What postprocessing left: inputs it did not touch, originals it kept, and what it made."""
     gone = {*changes.removed, *changes.kept}
-    folder = plan.model.subdirectory
+    model = plan.model
     made = {*changes.written, *(name + ORIGINAL_SUFFIX for name in changes.kept)}
     for output in _delivered(plan, deliveries):
-        if output.path.removeprefix(f"{folder}/") not in gone | made:
+        if model.name_of(output.path) not in gone | made:
             yield output
     for name in sorted(made):
-        path = root / folder / name
+        path = plan.folder / name
         with storage_errors(path):
             stat, checksum = path.stat(), file_checksum(path, DEFAULT_ALGORITHM)
-        yield Installed(f"{folder}/{name}", stat.st_size, stat.st_mtime_ns, checksum)
+        yield Installed(model.path_of(name), stat.st_size, stat.st_mtime_ns, checksum)

@@ -42,10 +42,10 @@ def main(arguments: list[str], program: str) -> int:
 
 
 def _dry_run(options: Any, plans: Sequence[ModelPlan], cache: Cache | None) -> int:
-    rows = examine(plans, options.output_dir, cache)
+    rows = examine(plans, cache)
     as_json = options.progress_format == "json"
     write_all(document(rows)) if as_json else write_text(as_text(rows))
-    problems = obstacles(plans, rows, options.output_dir, cache, options.offline)
+    problems = obstacles(plans, rows, cache, options.offline)
     for problem in problems:
         warn(problem)
     return FAILED if problems else OK
@@ -55,7 +55,7 @@ def _parser(program: str) -> Parser:
     parser = Parser(program, "Download models, verified, and print how it goes.")
     add_selection(parser)
     add = parser.add_value
-    add("-o", "--output_dir", type=file_path, default=Path(), metavar="DIR", help="where to put models")
+    add("-o", "--output_dir", type=file_path, metavar="DIR", help="where to put models")
     add("--precisions", metavar="P[,P...]", help="only files of these precisions")
     attempts = number(int, 1, 10**6, "a whole number from 1 to 1000000")
     add("--num_attempts", type=attempts, default=1, metavar="N", help="attempts for each file")
@@ -130,7 +130,7 @@ def _download(options: Any, plans: Sequence[ModelPlan]) -> int:
     )
     try:
         with listener:
-            summary = run(plans, options.output_dir, options.jobs, engine)
+            summary = run(plans, options.jobs, engine)
     finally:
         reporter.close()
     told = not options.report or _write_report(options.report, summary)

@@ -34,14 +34,18 @@ class ModelRows(msgspec.Struct, frozen=True):
 
     model: str
     source: str
+    output_dir: str
     files: list[Row]
 
 
 class DryRun(msgspec.Struct, frozen=True):
-    """The whole dry run: `missing` bytes would come, `cached` of them from the cache."""
+    """The whole dry run: `missing` bytes would come, `cached` of them from the cache.
+
+    `output_dir` is None where the models would go to several; `free` is the room in the fullest one.
+    """
 
     schema_version: int
-    output_dir: str
+    output_dir: str | None
     files: int
     size: int
     missing: int
@@ -51,22 +55,23 @@ class DryRun(msgspec.Struct, frozen=True):
     models: list[ModelRows]
 
 
-def examine(plans: Sequence[ModelPlan], output_dir: Path, cache: Cache | None) -> DryRun:
+def examine(plans: Sequence[ModelPlan], cache: Cache | None) -> DryRun:
     """Look at the files as closely as a run would, but write nothing and ask nobody."""
+    roots = {plan.root for plan in plans} or {Path()}
     models = [
-        ModelRows(plan.model.id, plan.model.source, [_row(file, cache) for file in plan.files])
-        for plan in plans
+        ModelRows(p.model.id, p.model.source, str(p.root), [_row(file, cache) for file in p.files])
+        for p in plans
     ]
     rows = [row for model in models for row in model.files]
     return DryRun(
         schema_version=1,
-        output_dir=str(output_dir),
+        output_dir=str(next(iter(roots))) if len(roots) == 1 else None,
         files=len(rows),
         size=sum(row.size or 0 for row in rows),
         missing=sum(row.missing or 0 for row in rows),
         cached=sum(row.missing or 0 for row in rows if row.state == "cached"),
         unknown_sizes=sum(row.missing is None for row in rows),
-        free=free_space(output_dir),
+        free=min(map(free_space, roots)),
         models=models,
     )
 
@@ -101,12 +106,12 @@ def _is_right(file: FilePlan) -> bool:
 
 
 def obstacles(
-    plans: Sequence[ModelPlan], found: DryRun, output_dir: Path, cache: Cache | None, offline: bool
+    plans: Sequence[ModelPlan], found: DryRun, cache: Cache | None, offline: bool
 ) -> list[str]:
     """Why a run would fail, as far as that is certain."""
     problems = []
     try:
-        require_space(plans, output_dir, cache)
+        require_space(plans, cache)
     except StorageError as error:
         problems.append(str(error))
     if offline and (lost := list(_lost(plans, found))):

@@ -20,14 +20,25 @@ ENVIRONMENT_PREFIX = "MODELZOO_"
 MAX_LIST = 16 << 20  # bytes; more than that is no list of patterns
 
 
+class _Formatter(argparse.HelpFormatter):
+    """Keeps the lines of a text that has several."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return text if "\n" in text else super()._fill_text(text, width, indent)
+
+
 class Parser(argparse.ArgumentParser):
     """An argument parser whose errors are one line, and whose values can come from the environment."""
 
-    def __init__(self, prog: str, description: str) -> None:
+    def __init__(self, prog: str, description: str, epilog: str | None = None) -> None:
         # Every argument is formatted once, to try it; to measure the terminal for that takes its time.
-        formatter: Any = functools.partial(argparse.HelpFormatter, width=80)
+        formatter: Any = functools.partial(_Formatter, width=80)
         super().__init__(
-            prog=prog, description=description, allow_abbrev=False, formatter_class=formatter
+            prog=prog,
+            description=description,
+            epilog=epilog,
+            allow_abbrev=False,
+            formatter_class=formatter,
         )
         self.add_argument("--version", action="version", version=f"modelzoo {VERSION}")
         self._values: list[tuple[argparse.Action, Any]] = []
@@ -43,7 +54,7 @@ class Parser(argparse.ArgumentParser):
 
     def format_help(self) -> str:
         """The help, as wide as the terminal."""
-        self.formatter_class = argparse.HelpFormatter
+        self.formatter_class = _Formatter
         return super().format_help()
 
     def add_value(
