@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .api import info as info
     from .api import list_models as list_models
     from .errors import CatalogError as CatalogError
+    from .errors import ConsentRequired as ConsentRequired
     from .errors import Interrupted as Interrupted
     from .errors import ModelZooError as ModelZooError
     from .errors import PostprocessingError as PostprocessingError
@@ -32,11 +33,18 @@ if TYPE_CHECKING:
     from .errors import UsageError as UsageError
     from .model import Model as Model
     from .model import ModelFile as ModelFile
+    from .remote import delete_source as delete_source
+    from .remote import list_sources as list_sources
+    from .remote import load_model as load_model
+    from .remote import refresh_source as refresh_source
+    from .remote import register_source as register_source
+    from .requirements import MissingRequirements as MissingRequirements
 
 _HOME = {
     "api": ("DownloadFailed", "download", "find", "info", "list_models"),
     "errors": (
         "CatalogError",
+        "ConsentRequired",
         "Interrupted",
         "ModelZooError",
         "PostprocessingError",
@@ -48,6 +56,8 @@ _HOME = {
         "UsageError",
     ),
     "model": ("Model", "ModelFile"),
+    "remote": ("delete_source", "list_sources", "load_model", "refresh_source", "register_source"),
+    "requirements": ("MissingRequirements",),
 }
 
 __all__ = ["__version__", *(name for names in _HOME.values() for name in names)]

@@ -23,7 +23,9 @@ from .jobs import run
 from .model import Model
 from .outcome import Summary
 from .plan import make_plans
+from .requirements import Level, ensure, parse_level
 from .selection import Filters, parse_precisions
+from .sources import active, allow_code, needs_code
 from .stores import Settings, Stores
 
 Names = str | Iterable[str]
@@ -110,10 +112,14 @@ def download(
     progress_interval: float = 0.2,
     report: Report | None = None,
     sources: Sources = (),
+    trust_remote_code: bool = False,
+    requirements: Level = "error",
 ) -> Summary:
     """Bring models (names, patterns, or what `find` returned, also mixed) into `output_dir`.
 
     Without it each goes to the folder of the program that it belongs to, else into the current one.
+    `trust_remote_code` allows the code of the sources that only that can bring models of;
+    `requirements` says what to do about packages that models need and that are missing.
 
     `report` is called with every event, one at a time; what it raises ends the run and is raised
     here. Returns when everything is there and verified; raises DownloadFailed when something is not,
@@ -134,6 +140,9 @@ def download(
     )
     wanted = None if precisions is None else parse_precisions(",".join(_several(precisions)))
     values = _models(models, sources)
+    ensure(values, parse_level(requirements), _warn)
+    if trust_remote_code:
+        allow_code(filter(needs_code, values))
     with listener:
         summary = fetch(values, None if output_dir is None else Path(output_dir), wanted, jobs, engine)
     if summary.interrupted:
@@ -250,7 +259,8 @@ def fetch(
 
 def _choose(filters: Filters | None, sources: Sources) -> Choice:
     several = [sources] if isinstance(sources, str | os.PathLike) else sources
-    return choose(active_sources([os.fspath(source) for source in several]), filters, _warn)
+    wanted, registered = active([os.fspath(source) for source in several])
+    return choose(active_sources(wanted, registered=registered), filters, _warn)
 
 
 def _warn(message: str) -> None:

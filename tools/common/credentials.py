@@ -7,6 +7,7 @@ one to another host.
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
 import re
 from collections.abc import Mapping
@@ -22,6 +23,12 @@ TOKENS = {
     "huggingface.co": "HF_TOKEN",
 }
 """Hosts whose bearer token comes from the environment, and the variable's name."""
+
+GITHUB_API = "https://api.github.com"
+GITHUB_API_VARIABLE = "MODELZOO_GITHUB_API_URL"
+"""Names the API of another GitHub (Enterprise, a mirror), which gets the token instead of that one."""
+
+_THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 
 CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 
@@ -79,13 +86,33 @@ def credential_for(url: str) -> Credential | None:
     if parts.username or parts.password:
         user, password = unquote(parts.username or ""), unquote(parts.password or "")
         return _basic(f"the password in the URL of {host.name}", user, password)
-    variable = TOKENS.get(host.name, "")
-    if (token := os.environ.get(variable, "").strip()) and (host.scheme, host.port) == ("https", 443):
+    variable = _token_variable(host)
+    if token := os.environ.get(variable, "").strip():
         return _bearer(variable, token, url)
     hosts, _ = _netrc()
     if host.name not in hosts:
         return None
     return _basic(f"{_netrc_path()} for {host.name}", *hosts[host.name])
+
+
+def github_api() -> str:
+    """The base URL of GitHub's API, without a final slash; TransferError for one of no use."""
+    base = os.environ.get(GITHUB_API_VARIABLE, "").strip().rstrip("/") or GITHUB_API
+    with contextlib.suppress(ValueError):
+        if host_of(base).scheme in _PORTS and host_of(base).name:
+            return base
+    raise TransferError(Reason.INVALID_REQUEST, f"{GITHUB_API_VARIABLE} is no URL", url=mask(base))
+
+
+def _token_variable(host: Host) -> str:
+    """The variable that holds this host's token; empty where it must not get any."""
+    api = host_of(github_api())
+    if host == api:
+        protected = host.scheme == "https" or host.name in _THIS_MACHINE
+        return "GITHUB_TOKEN" if protected else ""
+    variable = TOKENS.get(host.name, "") if (host.scheme, host.port) == ("https", 443) else ""
+    # The token of another GitHub is not for this one.
+    return "" if variable == "GITHUB_TOKEN" and api != host_of(GITHUB_API) else variable
 
 
 def credential_after_redirect(sent: Credential | None, url: str, target: str) -> Credential | None:

@@ -1,7 +1,8 @@
-"""Reading YAML from outside: size, depth, aliases and tags are bounded before anything is built."""
+"""Reading YAML and JSON from outside: size, depth, aliases and tags are bounded before building."""
 
 from __future__ import annotations
 
+import codecs
 import functools
 import os
 import stat
@@ -80,6 +81,20 @@ def parse_yaml(data: bytes) -> Any:
         raise CatalogError(f"is not valid YAML: {_one_line(error)}") from None
     except (UnicodeDecodeError, ValueError, RecursionError) as error:
         raise CatalogError(f"is not valid YAML: {error}") from None
+
+
+def read_bytes(path: Path, name: str, limit: int) -> bytes:
+    """The bytes of a file without a byte order mark; CatalogError when it cannot be a document."""
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe or a device could block for ever
+            raise CatalogError("is not a regular file", file=name)
+        with open(path, "rb") as file:
+            data = file.read(limit + 1)
+    except OSError as error:
+        raise CatalogError(f"cannot be read: {error.strerror}", file=name) from None
+    if len(data) > limit:
+        raise CatalogError(f"is larger than {limit} bytes", file=name)
+    return data.removeprefix(codecs.BOM_UTF8)
 
 
 def _load(text: str) -> Any:

@@ -27,6 +27,7 @@ class Reason(str, Enum):
     POSTPROCESSING_FAILED = "postprocessing_failed"
     INVALID_CATALOG = "invalid_catalog"
     INVALID_REQUEST = "invalid_request"
+    CONSENT_REQUIRED = "consent_required"
     INTERRUPTED = "interrupted"
 
     def __str__(self) -> str:
@@ -108,6 +109,18 @@ class PostprocessingError(ModelZooError):
 
     def __init__(self, message: str, reason: Reason = Reason.POSTPROCESSING_FAILED) -> None:
         super().__init__(message, reason)
+
+
+class ConsentRequired(ModelZooError):
+    """Somebody has to look at the code of a source before it may run; `folder` is where it is."""
+
+    def __init__(self, source: str, folder: str, file: str, problem: str) -> None:
+        super().__init__(
+            f'{file}: this code of the source "{source}" {problem}; read it, and allow it with '
+            "--trust_remote_code (trust_remote_code=True)",
+            Reason.CONSENT_REQUIRED,
+        )
+        self.source, self.folder, self.file = source, folder, file
 
 
 class Interrupted(ModelZooError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -91,22 +92,37 @@ class _ModelRun:
     def __init__(self, plan: ModelPlan, engine: Engine, writer: ReceiptWriter) -> None:
         self._plan, self._engine, self._writer = plan, engine, writer
         self._model: Model = plan.model
-        self._staging = plan.root / STATE_DIR / "staging" / f"{plan.model.source}-{plan.model.name}"
+        self._staging = (
+            plan.root
+            / STATE_DIR
+            / "staging"
+            / f"{plan.model.source}-{plan.model.name}".replace("/", "%")
+        )
         self._lock = threading.Lock()
         self._state: Literal["new", "begun", "ended"] = "new"
         self._open: dict[str, FilePlan] = {}
         self._outcomes: dict[str, FileOutcome] = {}
         self._deliveries: dict[str, Delivery] = {}
         self._failure: ModelZooError | None = None
+        self._processed = False
         self._reservation: Partial | None = None
 
     def tasks(self) -> Iterator[Task]:
-        """One task a file; a model without files is done at once."""
+        """One task a file, or one for a model without files."""
         if not self._plan.files:
-            self._begin()
-            self._end()
+            yield self._make()
         for file in self._plan.files:
             yield self._file(file)
+
+    def _make(self) -> Task:
+        """What does not come as files is made by postprocessing, if there is anything at all."""
+        self._begin()
+        try:
+            if self._model.postprocessing:
+                yield from self._reserve()
+        except ModelZooError as error:
+            self._failure = error
+        self._end()
 
     def _file(self, file: FilePlan) -> Task:
         self._begin()
@@ -197,7 +213,7 @@ class _ModelRun:
             if self._state == "ended":
                 return
             self._state = "ended"
-            successful = all(o.successful for o in self._outcomes.values())
+            successful = not self._failure and all(o.successful for o in self._outcomes.values())
             self._engine.report(ModelDownloadEnd(model=self._model.id, successful=successful))
         if successful and self._model.postprocessing and not self._plan.finished:
             self._postprocess()
@@ -217,12 +233,14 @@ class _ModelRun:
         self._engine.report(ModelPostprocessingBegin(model=name))
         folder, steps = self._plan.folder, self._plan.steps
         try:
-            changes = postprocess(folder, steps, self._staging, self._engine.cancel)
+            code = Path(self._model.config_dir)
+            changes = postprocess(folder, steps, self._staging, self._engine.cancel, code)
             receipt = self._receipt(changes)
             self._writer.arrived(self._plan.root / output.path for output in receipt.outputs)
             # Without a receipt the next run needs the archives, and should not have to fetch them.
             if self._writer.add(self._plan.receipts, self._model, lambda: receipt):
                 remove(folder, changes)
+            self._processed = True
         except ModelZooError as error:
             self._failure = error
         reason, message = (f.reason, str(f)) if (f := self._failure) else (None, None)
@@ -238,6 +256,8 @@ class _ModelRun:
             begun = self._state == "begun"
         if begun:
             self._end()
+        if not self._plan.made and not self._processed and not self._failure:
+            self._failure = why
         files = [
             self._outcomes.get(file.job.file.name) or self._without_work(file, why)
             for file in self._plan.files

@@ -71,6 +71,10 @@ class ModelFile(msgspec.Struct, frozen=True):
     checksum: Checksum | None
     origins: tuple[Origin, ...]
     variant: str | None = None
+    announced: int | None = None
+    """What somebody says its size is, where nobody vouches for it: enough to plan, not to verify."""
+    adoptable: bool = True
+    """Whether whatever is there counts as this one, where neither size nor checksum is known."""
 
 
 class RegexReplace(msgspec.Struct, frozen=True, tag_field="$type", tag="regex_replace"):
@@ -86,14 +90,36 @@ ORIGINAL_SUFFIX = ".orig"
 """What the original of a file with replaced text is kept as."""
 
 
-class UnpackArchive(msgspec.Struct, frozen=True, tag_field="$type", tag="unpack_archive"):
+class UnpackArchive(
+    msgspec.Struct, frozen=True, tag_field="$type", tag="unpack_archive", omit_defaults=True
+):
     """Unpack a downloaded archive beside itself and remove it; `format` as `shutil` names it."""
 
     file: str
     format: str
+    keep: bool = False
+    """Whether the archive stays."""
+    beside_code: bool = False
+    """Whether code lies in the same folder, which must not be replaced."""
 
 
-Step = RegexReplace | UnpackArchive
+class DownloadModel(
+    msgspec.Struct, frozen=True, tag_field="$type", tag="download_model", omit_defaults=True
+):
+    """Have a source's own code, in the model's `config_dir`, bring `file`: a file, or a folder."""
+
+    file: str
+    model: str
+    """What the code calls the model."""
+    source: str
+    manager: str = ""
+    """The class that does it, by its dotted path; the source's `download_model` where there is none."""
+    config: dict[str, Any] = {}
+    announced: int | None = None
+    """See ModelFile."""
+
+
+Step = RegexReplace | UnpackArchive | DownloadModel
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):

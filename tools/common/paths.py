@@ -15,6 +15,8 @@ STATE_DIR = ".modelzoo"
 PARTIAL_SUFFIX = ".download"
 """What the name of a file in flight ends with."""
 
+_CODE = (".py", ".pyc", ".pyo", ".pyd")
+
 _RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³]) *(\..*)?", re.I)
 _OURS = re.compile(rf"{re.escape(STATE_DIR)}|modelz~[0-9]+", re.I)
 _INVISIBLE = ("Cc", "Cf", "Cs", "Zl", "Zp")
@@ -64,6 +66,18 @@ def _check_part(name: str, part: str) -> None:
     # File systems limit a name to 255 bytes; our own suffixes need room.
     if len(part.encode()) > 230:
         raise UnsafePathError(name, "a part must not be longer than 230 bytes")
+
+
+def is_code(name: str) -> bool:
+    """Whether a file of this path, in a source's folder, would change what the source is or does.
+
+    Below the source's own folders nothing is imported that its code has not been written for.
+    """
+    top, _, below = name.partition("/")
+    hidden = top.startswith(".") or top.casefold() == "__pycache__"
+    return hidden or (
+        not below and (top.casefold() == "manifest.json" or top.casefold().endswith(_CODE))
+    )
 
 
 def folded(path: PurePosixPath | str) -> str:

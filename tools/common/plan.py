@@ -9,12 +9,13 @@ from typing import Literal
 
 import msgspec
 
+from .adoption import fits
 from .cache import Cache
 from .claiming import partial_size
 from .disk import device, existing_parent, file_size, free_space, readable
 from .engine import Job
 from .errors import ModelZooError, Reason, StorageError
-from .model import ORIGINAL_SUFFIX, Model, ModelFile, Origin, RegexReplace, Step
+from .model import ORIGINAL_SUFFIX, DownloadModel, Model, ModelFile, Origin, RegexReplace, Step
 from .paths import clash
 from .receipts import Receipt, Receipts, vouched_files
 
@@ -40,6 +41,8 @@ class ModelPlan(msgspec.Struct, frozen=True):
     receipts: Receipts
     receipt: Receipt | None
     files: tuple[FilePlan, ...]
+    made: bool = True
+    """Whether that is there which comes by postprocessing alone."""
 
     @property
     def root(self) -> Path:
@@ -54,7 +57,7 @@ class ModelPlan(msgspec.Struct, frozen=True):
     @property
     def finished(self) -> bool:
         """Whether there is nothing to do, postprocessing included."""
-        return all(file.state == "installed" for file in self.files)
+        return self.made and all(file.state == "installed" for file in self.files)
 
     @property
     def pending(self) -> tuple[ModelFile, ...]:
@@ -64,6 +67,8 @@ class ModelPlan(msgspec.Struct, frozen=True):
     @property
     def steps(self) -> tuple[Step, ...]:
         """The postprocessing that they need."""
+        if not self.made:
+            return self.model.postprocessing
         variants = {file.variant for file in self.pending}
         # Steps on what all variants share may need none of the files, but have to be done once.
         return self.model.steps_of(variants if self.receipt else {None, *variants})
@@ -145,6 +150,20 @@ def _plan_files(
         receipts,
         receipt,
         tuple(_file_plan(model, f, receipts.root, f.name in vouched, cache, force) for f in files),
+        bool(model.files or not model.postprocessing)
+        or _is_made(model, believed, receipts.root, force),
+    )
+
+
+def _is_made(model: Model, receipt: Receipt | None, root: Path, force: bool) -> bool:
+    """Whether the work of the steps of a model without files is there, also by somebody else's hand."""
+    if receipt:
+        return all(output.unchanged(root) for output in receipt.outputs)
+    return not force and all(
+        isinstance(step, DownloadModel)
+        and step.announced is not None
+        and file_size(root / model.path_of(step.file)) == step.announced > 0
+        for step in model.postprocessing
     )
 
 
@@ -157,13 +176,14 @@ def _file_plan(
     if vouched:
         return FilePlan(job, path, "installed", 0)
     found = file_size(destination)
-    if not force and found is not None and file.size in (None, found):
+    if not force and found is not None and fits(file, found):
         return FilePlan(job, path, "present", 0)
     if cache and file.checksum and cache.holds(file.checksum):
         return FilePlan(job, path, "cached", file.size)
     begun = partial_size(destination)
     # More than the whole is of no use, and starts over.
-    missing = None if file.size is None else file.size - begun if begun <= file.size else file.size
+    size = file.announced if file.size is None else file.size
+    missing = None if size is None else size - begun if begun <= size else size
     return FilePlan(job, path, "partial" if begun else "absent", missing)
 
 
@@ -217,5 +237,6 @@ def _needs(plans: Sequence[ModelPlan], cache: Cache | None) -> Iterator[tuple[Pa
 
 def _postprocessing_needs(plan: ModelPlan) -> int:
     """At least the size of each archive again, and of each file that is patched."""
-    sizes = {file.name: file.size or 0 for file in plan.pending}
+    sizes = {file.name: file.size or file.announced or 0 for file in plan.pending}
+    sizes |= {s.file: s.announced or 0 for s in plan.steps if isinstance(s, DownloadModel)}
     return sum(sizes.get(step.file, 0) for step in plan.steps)

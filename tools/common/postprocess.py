@@ -1,4 +1,4 @@
-"""What a catalog wants done with files that have come: patch text, unpack archives.
+"""What a catalog wants done with files that have come: patch text, unpack, run a source's code.
 
 All work happens in a staging folder; the results are renamed into place when everything is done, so
 a killed run leaves the inputs as they were.
@@ -13,15 +13,17 @@ from pathlib import Path
 
 import msgspec
 
+from . import consent
 from .archives import unpack
 from .cancel import Cancel
 from .claiming import claim
 from .disk import storage_errors
 from .errors import ModelZooError, PostprocessingError
-from .model import ORIGINAL_SUFFIX, RegexReplace, Step, UnpackArchive
+from .model import ORIGINAL_SUFFIX, DownloadModel, RegexReplace, Step, UnpackArchive
 from .partial import Partial
 from .patching import patch
-from .paths import PARTIAL_SUFFIX, clash, safe_path
+from .paths import PARTIAL_SUFFIX, clash, is_code, safe_path
+from .remote_code import download_model
 
 
 class Changes(msgspec.Struct, frozen=True):
@@ -34,17 +36,20 @@ class Changes(msgspec.Struct, frozen=True):
     """Archives that are of no use any more; `remove` them once a receipt vouches for the rest."""
 
 
-def postprocess(folder: Path, steps: tuple[Step, ...], staging: Path, cancel: Cancel) -> Changes:
+def postprocess(
+    folder: Path, steps: tuple[Step, ...], staging: Path, cancel: Cancel, code: Path = Path()
+) -> Changes:
     """Carry out the steps on the model in `folder`; raises ModelZooError, and then nothing changed.
 
+    `code` is the folder of the source's own code, where a step needs that.
     Doing it again on inputs that are there already gives the same result.
     """
     with storage_errors(folder), _fresh(staging):
-        work = _Work(folder, staging, cancel)
+        work = _Work(folder, staging, cancel, code)
         for step in steps:
             cancel.check()
             try:
-                work.patch(step) if isinstance(step, RegexReplace) else work.unpack(step)
+                work.do(step)
             except ModelZooError as error:
                 raise PostprocessingError(f"{folder / step.file}: {error}", error.reason) from None
         return work.publish()
@@ -86,10 +91,21 @@ def _fresh(staging: Path) -> Iterator[None]:
 class _Work:
     """A model's folder seen through a staging folder that holds what is new."""
 
-    def __init__(self, folder: Path, staging: Path, cancel: Cancel) -> None:
-        self._folder, self._staging, self._cancel = folder, staging, cancel
+    def __init__(self, folder: Path, staging: Path, cancel: Cancel, code: Path) -> None:
+        self._folder, self._staging, self._cancel, self._code = folder, staging, cancel, code
         self._patched: set[str] = set()
         self._archives: set[str] = set()
+        self._removed: set[str] = set()
+        self._beside_code = False
+
+    def do(self, step: Step) -> None:
+        """Carry out one step."""
+        if isinstance(step, RegexReplace):
+            self.patch(step)
+        elif isinstance(step, UnpackArchive):
+            self.unpack(step)
+        else:
+            self.download(step)
 
     def _find(self, name: str) -> Path:
         relative = safe_path(name)
@@ -118,6 +134,14 @@ class _Work:
         if path.is_relative_to(self._staging):
             path.unlink()
         self._archives.add(step.file)
+        if not step.keep:
+            self._removed.add(step.file)
+        self._beside_code = self._beside_code or step.beside_code
+
+    def download(self, step: DownloadModel) -> None:
+        """Have a source's code bring what nobody else can."""
+        download_model(step, self._code, self._staging, self._cancel)
+        self._beside_code = True
 
     def publish(self) -> Changes:
         """Rename the results into place."""
@@ -128,12 +152,16 @@ class _Work:
         if two := clash([*sorted(self._archives), *written]):
             problem = f'an archive holds "{two[1]}", which cannot be there beside "{two[0]}"'
             raise PostprocessingError(f"{self._folder}: {problem}")
+        if self._beside_code and (code := next(filter(is_code, written), None)):
+            raise PostprocessingError(f'"{code}" could replace code of the source; it is not accepted')
+        if self._beside_code:
+            consent.extend(self._code, written)
         self._check_places([*written, *(name + ORIGINAL_SUFFIX for name in self._patched)])
         kept = [name for name in sorted(self._patched) if _keep_original(self._folder / name)]
         for name in written:
             (self._folder / name).parent.mkdir(parents=True, exist_ok=True)
             (self._staging / name).replace(self._folder / name)
-        return Changes(tuple(written), tuple(kept), tuple(sorted(self._archives)))
+        return Changes(tuple(written), tuple(kept), tuple(sorted(self._removed)))
 
     def _check_places(self, names: Iterable[str]) -> None:
         """Refuse what could not be renamed into place, while nothing has been."""

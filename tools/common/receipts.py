@@ -171,6 +171,12 @@ class Receipts:
             pass
         return None
 
+    def forget(self, model: Model) -> None:
+        """Remove the receipt, if there is one; raises StorageError."""
+        path = self._path(model)
+        with storage_errors(path):
+            path.unlink(missing_ok=True)
+
     def save(self, model: Model, receipt: Receipt) -> None:
         """Write a receipt whose files are on disk already; raises StorageError."""
         path = self._path(model)

@@ -18,7 +18,7 @@ def make_receipt(
     plan: ModelPlan, deliveries: Mapping[str, Delivery], changes: Changes | None
 ) -> Receipt:
     """The receipt for what is there now: what came in this run, and what an earlier one vouches for."""
-    model, old = plan.model, plan.receipt
+    model, old = plan.model, plan.receipt if plan.made else None
     inputs = {i.name: i for i in old.inputs} if old else {}
     inputs |= {name: _input(name, delivery) for name, delivery in deliveries.items()}
     outputs = {o.path: o for o in old.outputs} if old else {}

@@ -11,6 +11,7 @@ import msgspec
 
 from .errors import SelectionError, UsageError
 from .model import KNOWN_PRECISIONS
+from .versions import base_name, fiftyone_name, version_key
 
 _WILDCARD = re.compile(r"[*?\[]")
 
@@ -122,7 +123,7 @@ def _matching(models: Sequence[M], patterns: Sequence[str]) -> list[M]:
     chosen: dict[str, M] = {}
     for pattern in patterns:
         if pattern in plain:
-            found = named[pattern]
+            found = _latest(named[pattern], pattern)
             _refuse_doubt(pattern, found)
         else:
             fits = _matcher(pattern)
@@ -139,10 +140,24 @@ def _named(models: Iterable[M], names: Collection[str]) -> dict[str, list[M]]:
     # Models of that source or version answer to these, which takes longer to find out.
     composed = any(":" in name or "@" in name for name in names)
     for m in models:
-        if m.name in found or m.composite in found or composed:
+        versioned = "@" in m.name and base_name(m.name, m.version) in found
+        if versioned or m.name in found or m.composite in found or composed:
             for name in {*_names(m)} & found.keys():
                 found[name].append(m)
     return found
+
+
+def _latest(models: Sequence[M], name: str) -> list[M]:
+    """Where a name without a version means several versions of one source's model, only the latest."""
+    versions: dict[tuple[str, str], list[M]] = {}
+    for m in models:
+        base = base_name(m.name, m.version)
+        is_bare = name in (base, f"{m.source}:{base}")
+        versions.setdefault((m.source, base if is_bare else m.name), []).append(m)
+    return [
+        several[0] if len(several) == 1 else max(several, key=lambda m: version_key(m.version))
+        for several in versions.values()
+    ]
 
 
 def _matcher(pattern: str) -> Callable[[str], object]:
@@ -157,9 +172,14 @@ def _names(model: _Selectable) -> Iterable[str]:
         if name is not None:
             yield name
             yield f"{model.source}:{name}"
-    if model.version is not None:
-        yield f"{model.name}@{model.version}"
-        yield f"{model.source}:{model.name}@{model.version}"
+    base, version = base_name(model.name, model.version), model.version
+    if base != model.name:  # the version is a part of the name
+        forms = [base, fiftyone_name(base, version)]
+    else:
+        forms = [] if version is None else [f"{base}@{version}", fiftyone_name(base, version)]
+    for name in forms:
+        yield name
+        yield f"{model.source}:{name}"
 
 
 def _refuse_doubt(pattern: str, found: Iterable[_Selectable]) -> None:

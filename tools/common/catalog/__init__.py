@@ -45,6 +45,10 @@ class Source(msgspec.Struct, frozen=True):
     path: Path
     folders: tuple[str, ...] = ()
     """Only these of its top folders; such a source is ours, and held to the format's lists."""
+    home: str = ""
+    """The `home` of its models."""
+    lenient: bool = False
+    """Whether its errors are only warned about: it was not asked for, and others can do without it."""
 
 
 def formats() -> list[Any]:
@@ -63,22 +67,34 @@ def builtin_tree() -> Path:
 
 
 def active_sources(
-    wanted: Sequence[str] = (), environ: Mapping[str, str] = os.environ
+    wanted: Sequence[str] = (),
+    environ: Mapping[str, str] = os.environ,
+    registered: Sequence[Source] = (),
 ) -> tuple[Source, ...]:
-    """The sources named by `--source`, else by the environment, else the built-in ones.
+    """The sources named by `--source`, else by the environment, else the built-in and registered ones.
 
     Raises SelectionError for one that does not exist.
     """
-    lines = map(str.strip, environ.get(SOURCE_VARIABLE, "").splitlines())
-    if not (names := list(wanted) or list(filter(None, lines))):
-        names = ["builtin"] if any(map(environ.get, OWN_MODELS)) else list(BUILTIN)
+    known = {source.name: source for source in registered}
+    if names := wanted_sources(wanted, environ):
+        found = [_builtin(n) if n in BUILTIN else known.get(n) or _folder(n) for n in names]
+    else:
+        ours = ["builtin"] if any(map(environ.get, OWN_MODELS)) else list(BUILTIN)
+        found = [_builtin(name) for name in ours]
+        found += [msgspec.structs.replace(source, lenient=True) for source in registered]
     sources: dict[str, Source] = {}
-    for source in dict.fromkeys(_builtin(n) if n in BUILTIN else _folder(n) for n in names):
+    for source in dict.fromkeys(found):
         name, number = source.name, 2
         while name in sources:
             name, number = f"{source.name}-{number}", number + 1
         sources[name] = msgspec.structs.replace(source, name=name)
     return tuple(sources.values())
+
+
+def wanted_sources(wanted: Sequence[str] = (), environ: Mapping[str, str] = os.environ) -> list[str]:
+    """What was asked for by `--source`, else by the environment; nothing where nothing was."""
+    lines = map(str.strip, environ.get(SOURCE_VARIABLE, "").splitlines())
+    return list(wanted) or list(filter(None, lines))
 
 
 def _builtin(name: str) -> Source:
@@ -88,7 +104,8 @@ def _builtin(name: str) -> Source:
 def _folder(text: str) -> Source:
     if not text or not os.path.isdir(path := os.path.expanduser(text)):
         raise SelectionError(
-            f'No such source: "{text}". A source is a folder with models, or {" or ".join(BUILTIN)}.'
+            f'No such source: "{text}". A source is a folder with models, {" or ".join(BUILTIN)}, '
+            "or one that sources.py register has registered."
         )
     real = Path(path).resolve()
     # The name is part of qualified model names, which are patterns and lines of listings too.
@@ -187,13 +204,23 @@ class _Shelf:
         if index and index.has_shape() and index.holds(index.entries):
             self.repeat_doubts(warn)
             return
-        source, strict = self._source, bool(self._source.folders)
+        try:
+            self._read(warn)
+        except CatalogError as error:
+            if not self._source.lenient:
+                raise
+            warn(f"the source {self._source.name} is left out: {error}")
+            self.index = None
+
+    def _read(self, warn: Warn) -> None:
+        source, strict, index = self._source, bool(self._source.folders), self.index
         module = omz if strict else _format_of(source.path)
         if module is omz:
             tree = omz.Tree(self._root, source.folders, strict, warn)
             self.index = tree.read(source.name, index, self._keep)
         else:
-            self.index = listing(module.load(source.path, source.name, warn))
+            models = module.load(source.path, source.name, warn)
+            self.index = listing(msgspec.structs.replace(m, home=source.home) for m in models)
 
     def repeat_doubts(self, warn: Warn) -> None:
         """Say again what there was to say when the config files were read."""

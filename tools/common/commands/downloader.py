@@ -21,6 +21,7 @@ from ..reporting.text import TextReporter
 from ..selection import parse_precisions
 from .dry_run import as_text, examine, obstacles
 from .options import Parser, add_selection, byte_rate, chosen, file_path, number, print_names
+from .remote_models import add_code_options, prepare, register_unknown
 from .session import FAILED, OK
 
 
@@ -28,6 +29,7 @@ def main(arguments: list[str], program: str) -> int:
     """Run the tool; returns the exit status."""
     options = _parser(program).parse(arguments)
     precisions = None if options.precisions is None else parse_precisions(options.precisions)
+    register_unknown(options)
     choice = chosen(options, warn)
     if options.print_all:
         print_names(choice.ids)
@@ -38,6 +40,7 @@ def main(arguments: list[str], program: str) -> int:
         warn(f"warning: no file of these precisions: {', '.join(without)}")
     if options.dry_run:
         return _dry_run(options, plans, cache)
+    prepare(plans, options)
     return _download(options, plans)
 
 
@@ -106,6 +109,7 @@ def _parser(program: str) -> Parser:
         help="write what came of each file as JSON at the end",
     )
     either.add_argument("--dry_run", action="store_true", help="only say what would be fetched")
+    add_code_options(parser)
     parser.add_argument("--offline", action="store_true", help="no requests: cache and files only")
     parser.add_argument("--force", action="store_true", help="bring files again that are there")
     return parser

@@ -14,6 +14,7 @@ from ..catalog import BUILTIN, SOURCE_VARIABLE, Choice, active_sources, choose
 from ..errors import UsageError
 from ..reporting.stream import write_text
 from ..selection import Filters, parse_list, split_patterns
+from ..sources import active
 from ..version import VERSION
 
 ENVIRONMENT_PREFIX = "MODELZOO_"
@@ -174,7 +175,7 @@ def add_selection(parser: Parser) -> None:
         "--source",
         action="append",
         metavar="SOURCE",
-        help="take the models from this folder instead of the built-in sources; "
+        help="take the models from this folder or registered source instead of all known sources; "
         f"also {' and '.join(BUILTIN)}; can be repeated [env: {SOURCE_VARIABLE}]",
     )
 
@@ -189,7 +190,8 @@ def chosen(options: Any, warn: Callable[[str], None]) -> Choice:
         licenses=tuple(options.license),
         tags=tuple(options.tag),
     )
-    sources = active_sources(options.source or ())
+    wanted, registered = active(options.source or ())
+    sources = active_sources(wanted, registered=registered)
     return choose(sources, filters, lambda message: warn(f"warning: {message}"))
 
 

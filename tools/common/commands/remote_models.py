@@ -1,0 +1,104 @@
+"""What remote sources need of the tools: registration on the way, consent, packages, transfers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from ..api import MAX_TIMEOUT, make_engine
+from ..catalog import BUILTIN
+from ..engine import Engine
+from ..errors import UsageError
+from ..events import Event, ModelFileRetry, Notice
+from ..plan import ModelPlan
+from ..reporting.stream import warn
+from ..requirements import LEVELS, ensure
+from ..sources import Registered, allow_code, named, needs_code, registered, zoo_dir
+from .options import Parser, number
+
+
+def add_code_options(parser: Parser) -> None:
+    """The options about what models of remote sources need beside their files."""
+    parser.add_argument(
+        "--trust_remote_code",
+        action="store_true",
+        help="allow the code of the sources that only that can bring models of, as it is now",
+    )
+    parser.add_value(
+        "--requirements",
+        choices=LEVELS,
+        default=LEVELS[0],
+        help="what to do when Python packages that models need are missing",
+    )
+
+
+def add_transfer_options(parser: Parser) -> None:
+    """The options of whatever fetches sources."""
+    attempts = number(int, 1, 10**6, "a whole number from 1 to 1000000")
+    parser.add_value("--num_attempts", type=attempts, default=3, metavar="N", help="attempts to fetch")
+    parser.add_value(
+        "--timeout",
+        type=number(float, 0.001, MAX_TIMEOUT, f"seconds, above 0 and up to {MAX_TIMEOUT}"),
+        default=60.0,
+        metavar="SECONDS",
+        help="give up on a connection that is silent or stalled for so long",
+    )
+
+
+def engine_for(options: Any) -> Engine:
+    """The engine that fetches sources; what delays it is a line on standard error."""
+    return make_engine(report=_report, timeout=options.timeout, attempts=options.num_attempts)
+
+
+def _report(event: Event) -> None:
+    if isinstance(event, Notice):
+        warn(event.message)
+    elif isinstance(event, ModelFileRetry):
+        warn(f"{event.model}: {event.message}; trying again in {event.wait:.0f} s")
+
+
+def prepare(plans: Sequence[ModelPlan], options: Any) -> None:
+    """Look at what models need, and record consent; raises MissingRequirements."""
+    models = [plan.model for plan in plans if not plan.finished]
+    ensure(models, options.requirements, warn)
+    if options.trust_remote_code:
+        allow_code(filter(needs_code, models))
+
+
+def register_unknown(options: Any) -> None:
+    """Register the references among the sources that are asked for, as FiftyOne does on the way."""
+    if options.dry_run or options.offline or not options.source:
+        return
+    zoo = zoo_dir()
+    for text in options.source:
+        known = text in BUILTIN or os.path.isdir(text) or named(registered(zoo), text)
+        if not known and _is_reference(text):
+            _register(text, options)
+
+
+def _register(text: str, options: Any) -> None:
+    from ..installing import register
+
+    change = register(text, zoo_dir(), engine_for(options), refresh=False, replace=False)
+    for source in change.sources:
+        warn(f"registered {in_words(source)}")
+
+
+def in_words(source: Registered) -> str:
+    """A source, where it is from, and which state of that it is."""
+    return f"{source.name} from {source.reference or 'elsewhere'}" + (
+        f" ({source.revision})" if source.revision else ""
+    )
+
+
+def _is_reference(text: str) -> bool:
+    """Whether a text is to be fetched; one that looks like a misspelled path is not."""
+    from ..references import GitHubReference, parse_reference
+
+    try:
+        reference = parse_reference(text)
+    except UsageError:
+        return False
+    is_short = isinstance(reference, GitHubReference) and "://" not in text
+    return not (is_short and os.path.isdir(text.partition("/")[0]))

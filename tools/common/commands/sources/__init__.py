@@ -1,0 +1,12 @@
+"""sources: registers remote sources of models, and looks after them and their models."""
+
+from __future__ import annotations
+
+import sys
+
+from ..subcommands import dispatch
+
+
+def main(arguments: list[str], program: str) -> int:
+    """Run the tool; returns the exit status."""
+    return dispatch(sys.modules[__name__], arguments, program)

@@ -1,0 +1,136 @@
+"""Consent to run the code of a source: what was in its folder when somebody said yes.
+
+It is kept in the user's data folder, not beside the code, where whoever can change the one could
+change the other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+
+import msgspec
+
+from .checksum import file_checksum
+from .disk import storage_errors, write_whole
+from .errors import ConsentRequired
+from .paths import PARTIAL_SUFFIX
+
+MAX_BYTES = 64 << 20
+_PASSING = (PARTIAL_SUFFIX, f"{PARTIAL_SUFFIX}.json")
+
+
+class Consent(msgspec.Struct, frozen=True):
+    """One yes: the digests of all files but weights, and where weights belong."""
+
+    folder: str
+    time: str
+    files: dict[str, str]
+    weights: tuple[str, ...]
+
+
+def grant(folder: Path, weights: Iterable[str]) -> None:
+    """Allow the code that is in the folder now; raises StorageError."""
+    places = tuple(weights)
+    with storage_errors(folder):
+        files = {name: digest for name, digest in digests(folder) if not _is_weight(name, places)}
+    consent = Consent(str(folder), datetime.now(timezone.utc).isoformat("T", "seconds"), files, places)
+    with storage_errors(path := _path(folder)):
+        write_whole(path, msgspec.json.encode(consent))
+
+
+def extend(folder: Path, names: Iterable[str]) -> None:
+    """Expect these files too, which came by what was allowed; raises StorageError."""
+    if (consent := _load(folder)) is not None:
+        known = dict.fromkeys([*consent.weights, *(n for n in names if n not in consent.files)])
+        with storage_errors(path := _path(folder)):
+            changed = msgspec.structs.replace(consent, weights=tuple(known))
+            write_whole(path, msgspec.json.encode(changed))
+
+
+def revoke(folder: Path) -> None:
+    """Forget the consent, if there is any; raises StorageError."""
+    with storage_errors(path := _path(folder)):
+        path.unlink(missing_ok=True)
+
+
+def require(folder: Path, source: str) -> None:
+    """Raise ConsentRequired unless the code is what somebody has allowed; raises StorageError."""
+    consent, init = _load(folder), str(folder / "__init__.py")
+    if consent is None:
+        raise ConsentRequired(source, str(folder), init, "has not been allowed to run")
+    with storage_errors(folder):
+        changed = _first_change(consent, dict(digests(folder)))
+    if changed:
+        raise ConsentRequired(source, str(folder), str(folder / changed), "has changed since")
+
+
+def is_given(folder: Path) -> bool:
+    """Whether the code may run as it is; raises StorageError."""
+    try:
+        require(folder, "")
+    except ConsentRequired:
+        return False
+    return True
+
+
+def digests(folder: Path) -> Iterator[tuple[str, str]]:
+    """The relative path and SHA-256 of every file that came with a source, sorted; raises OSError."""
+    for path, folders, names in os.walk(folder):
+        folders[:] = sorted(f for f in folders if f != "__pycache__")
+        links = [f for f in folders if os.path.islink(os.path.join(path, f))]
+        for name in sorted([*names, *links]):
+            whole = os.path.join(path, name)
+            if not name.endswith(_PASSING):
+                yield os.path.relpath(whole, folder).replace(os.sep, "/"), _digest(whole)
+
+
+def tree_digest(folder: Path) -> str:
+    """One SHA-256 over the names and contents of all files; raises OSError."""
+    whole = hashlib.sha256()
+    for name, digest in digests(folder):
+        whole.update(os.fsencode(name) + b"\0" + digest.encode() + b"\n")
+    return whole.hexdigest()
+
+
+def _digest(path: str) -> str:
+    if os.path.isfile(path):
+        return file_checksum(Path(path), "sha256").value
+    return f"-> {os.readlink(path)}" if os.path.islink(path) else "no file"
+
+
+def _first_change(consent: Consent, found: Mapping[str, str]) -> str | None:
+    """The first file that is not what it was; weights may come and go."""
+    for name, digest in consent.files.items():
+        if found.get(name) != digest:
+            return name
+    new = (name for name in found if name not in consent.files)
+    return next((name for name in new if not _belongs(name, consent.weights)), None)
+
+
+def _belongs(name: str, places: Iterable[str]) -> bool:
+    return any(name == place or name.startswith(f"{place}/") for place in places)
+
+
+def _is_weight(name: str, places: Iterable[str]) -> bool:
+    return _belongs(name, places) and not name.endswith((".py", ".pyc", ".so", ".pyd"))
+
+
+def _load(folder: Path) -> Consent | None:
+    path = _path(folder)
+    try:
+        with path.open("rb") as file:
+            consent = msgspec.json.decode(file.read(MAX_BYTES), type=Consent)
+    except (OSError, ValueError, RecursionError):
+        return None
+    return consent if consent.folder == str(folder) else None
+
+
+def _path(folder: Path) -> Path:
+    from platformdirs import user_data_path
+
+    digest = hashlib.sha256(os.fsencode(folder)).hexdigest()
+    return user_data_path("modelzoo") / "consent" / f"{digest[:32]}.json"

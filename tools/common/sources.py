@@ -1,0 +1,211 @@
+"""Registered sources: what is in the zoo folder, which FiftyOne may use as well, and from where.
+
+A source is a folder below the zoo folder, named by its path there. What these tools know about one
+is in `.modelzoo/sources.json`; of one that FiftyOne has put there its own manifest says enough.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+
+import msgspec
+
+from . import consent
+from .catalog import BUILTIN, Source, fiftyone, wanted_sources
+from .catalog.manifest import MANIFEST
+from .disk import storage_errors, write_whole
+from .errors import CatalogError, SelectionError, UsageError
+from .model import DownloadModel, Model
+from .paths import STATE_DIR
+
+ZOO_VARIABLES = ("MODELZOO_ZOO_DIR", "FIFTYONE_MODEL_ZOO_DIR")
+MAX_BYTES = 16 << 20
+_FOLLOWED = 10_000  # folders that are looked into; more is no zoo
+
+
+class Registered(msgspec.Struct, frozen=True, kw_only=True):
+    """One registered source: `revision` is a commit or a digest, `digest` that of all its files."""
+
+    name: str
+    reference: str | None
+    revision: str | None = None
+    date: str
+    digest: str | None = None
+    format: str = "fiftyone"
+
+    def path(self, zoo: Path) -> Path:
+        """Where it is."""
+        return zoo / self.name
+
+
+class _Book(msgspec.Struct, frozen=True):
+    schema: int
+    sources: tuple[Registered, ...]
+
+
+def zoo_dir() -> Path:
+    """The folder of the registered sources and their models."""
+    named = next(filter(None, (os.environ.get(v, "").strip() for v in ZOO_VARIABLES)), None)
+    if named:
+        return Path(os.path.abspath(os.path.expanduser(named)))
+    if sys.platform == "linux":  # what platformdirs would say; to import it takes its time
+        for variable, below in (("XDG_DATA_HOME", ""), ("HOME", ".local/share")):
+            if os.path.isabs(home := os.environ.get(variable, "")):
+                return Path(home, below, "modelzoo", "zoo")
+    import platformdirs
+
+    return platformdirs.user_data_path("modelzoo") / "zoo"
+
+
+def registered(zoo: Path) -> list[Registered]:
+    """What is registered, by name; raises CatalogError when the record cannot be read."""
+    try:
+        with os.scandir(zoo) as entries:
+            names = [entry.name for entry in entries]
+    except OSError:
+        return []
+    known = {source.name: source for source in _records(zoo)} if STATE_DIR in names else {}
+    found = dict.fromkeys(_manifests(zoo, names, known))
+    known |= {name: _unrecorded(zoo, name) for name in found if name not in known}
+    return sorted(known.values(), key=lambda source: source.name)
+
+
+def _records(zoo: Path) -> tuple[Registered, ...]:
+    path = _book(zoo)
+    try:
+        with path.open("rb") as file:
+            book = msgspec.json.decode(file.read(MAX_BYTES), type=_Book)
+    except FileNotFoundError:
+        return ()
+    except (OSError, ValueError, RecursionError) as error:
+        problem = f"cannot be read ({error}); remove it, and register the sources again"
+        raise CatalogError(problem, file=str(path)) from None
+    return book.sources
+
+
+def _book(zoo: Path) -> Path:
+    return zoo / STATE_DIR / "sources.json"
+
+
+def _manifests(zoo: Path, tops: Iterable[str], known: Iterable[str]) -> Iterator[str]:
+    """The folders with a manifest, as FiftyOne finds them; what is known is not looked into."""
+    passed = set(known)
+    seen: set[tuple[int, int]] = set()
+    rest = [name for name in sorted(tops, reverse=True) if name[0] != "."]
+    while rest and len(seen) < _FOLLOWED:
+        name = rest.pop()
+        with contextlib.suppress(OSError):
+            path = os.path.join(zoo, name)
+            stat = os.stat(path)
+            if name in passed or (stat.st_dev, stat.st_ino) in seen:
+                continue
+            with os.scandir(path) as entries:
+                below = {e.name: e.is_dir() for e in entries}
+            seen.add((stat.st_dev, stat.st_ino))
+            if below.get(MANIFEST) is False:
+                yield name
+            else:
+                folders = sorted((n for n, is_folder in below.items() if is_folder), reverse=True)
+                rest += [f"{name}/{folder}" for folder in folders if folder[0] != "."]
+
+
+def _unrecorded(zoo: Path, name: str) -> Registered:
+    """A source that somebody else has put there."""
+    path, url = zoo / name / MANIFEST, None
+    with contextlib.suppress(OSError, ValueError, RecursionError):
+        url = msgspec.json.decode(path.read_bytes()[:MAX_BYTES], type=_Origin).url
+    with storage_errors(path):
+        time = datetime.fromtimestamp(path.stat().st_mtime, timezone.utc)
+    return Registered(name=name, reference=url, date=time.isoformat("T", "seconds"))
+
+
+class _Origin(msgspec.Struct):
+    url: str | None = None
+
+
+def record(zoo: Path, *, add: Sequence[Registered] = (), remove: Iterable[str] = ()) -> None:
+    """Write down what has been put there or taken away; raises StorageError."""
+    known = {source.name: source for source in _records(zoo)}
+    for name in remove:
+        known.pop(name, None)
+    known |= {source.name: source for source in add}
+    with storage_errors(path := _book(zoo)):
+        write_whole(path, msgspec.json.encode(_Book(1, tuple(known.values()))))
+
+
+def named(sources: Sequence[Registered], text: str) -> list[Registered]:
+    """The sources of this name or reference; none where there are none."""
+    if found := [source for source in sources if source.name == text]:
+        return found
+    from .references import parse_reference
+
+    try:
+        key = parse_reference(text).key
+    except UsageError:
+        return []
+    return from_reference(sources, key)
+
+
+def from_reference(sources: Iterable[Registered], key: str) -> list[Registered]:
+    """The sources that came from the reference with this key."""
+    return [source for source in sources if source.reference and _key(source.reference) == key]
+
+
+def _key(reference: str) -> str:
+    from .references import parse_reference
+
+    try:
+        return parse_reference(reference).key
+    except UsageError:
+        return reference
+
+
+def require_named(sources: Sequence[Registered], text: str) -> list[Registered]:
+    """The same; SelectionError, with names that are near, where there are none."""
+    if found := named(sources, text):
+        return found
+    import difflib
+
+    names = [source.name for source in sources]
+    near = difflib.get_close_matches(text, names, n=3) or names[:3]
+    raise SelectionError(f'No registered source: "{text}".', near)
+
+
+def catalog_sources(zoo: Path, sources: Iterable[Registered]) -> tuple[Source, ...]:
+    """The sources as the catalog takes them; one whose folder has gone is left out."""
+    return tuple(
+        Source(s.name, s.path(zoo), home=str(zoo) if s.format == "fiftyone" else "")
+        for s in sources
+        if s.path(zoo).is_dir() and s.name not in BUILTIN
+    )
+
+
+def allow_code(models: Iterable[Model]) -> None:
+    """Consent to the code of the sources that these models are of, as it is now."""
+    for folder, source in dict.fromkeys((model.config_dir, model.source) for model in models):
+        declared = fiftyone.load(Path(folder), source, lambda message: None)
+        places = [place for model in declared for place in fiftyone.weights(model)]
+        consent.grant(Path(folder), places)
+
+
+def needs_code(model: Model) -> bool:
+    """Whether only the code of its source can bring a model."""
+    return any(isinstance(step, DownloadModel) for step in model.postprocessing)
+
+
+def active(wanted: Sequence[str]) -> tuple[list[str], tuple[Source, ...]]:
+    """What is asked for, with references replaced by names; and the registered sources."""
+    zoo, wanted = zoo_dir(), wanted_sources(wanted)
+    sources = registered(zoo)
+    if not sources:
+        return list(wanted), ()
+    names: list[str] = []
+    for text in wanted:
+        found = [] if text in BUILTIN or os.path.isdir(text) else named(sources, text)
+        names += [source.name for source in found] or [text]
+    return names, catalog_sources(zoo, sources)
