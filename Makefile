@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(CURDIR)/$(VENV)/bin
+FIFTYONE := $(CURDIR)/build/interop/fiftyone
 OUT    ?= $(CURDIR)/out
 
 # An editable install links the files that exist when it is made, so a new file must renew it: the
@@ -12,7 +13,7 @@ TESTS  := $(VENV)/ready-test-$(INPUTS)
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --config-settings editable_mode=strict
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench bench-quick dist train system clean
+.PHONY: help run test check interop bench bench-quick dist train system clean
 
 help: ## Show this list.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/ /' | awk '{ name = $$1; $$1 = ""; printf "  make %-13s%s\n", name, $$0 }'
@@ -30,6 +31,9 @@ check: $(TESTS) ## Format check, lint, types, and the layers of the package.
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+interop: $(TESTS) $(FIFTYONE)/ready ## Set up other programs in build/interop, and test that both share their folders.
+	FIFTYONE_PYTHON=$(FIFTYONE)/bin/python $(BIN)/python -m pytest -m interop tests/interop
 
 bench: $(READY) ## Measure against other programs; writes benchmarks/RESULTS.md (half an hour).
 	@sh tests/system-packages.sh nginx:nginx-light aria2c:aria2 curl:curl wget:wget mkfs.xfs:xfsprogs
@@ -57,6 +61,11 @@ clean: ## Remove everything that was made here.
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.10 or newer is needed" if sys.version_info < (3, 10) else 0)'
 	$(PYTHON) -m venv $(VENV)
+
+$(FIFTYONE)/ready:
+	$(PYTHON) -m venv $(FIFTYONE)
+	$(FIFTYONE)/bin/python -m pip install --quiet --disable-pip-version-check 'fiftyone>=1.22,<2'
+	touch $@
 
 $(READY): $(VENV)/bin/python
 	rm -rf $(VENV)/ready-* build/__editable__.*

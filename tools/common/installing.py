@@ -27,7 +27,7 @@ from .model import Model
 from .paths import STATE_DIR, clash, safe_path
 from .receipts import Receipts
 from .references import Reference, parse_reference
-from .sources import Registered, from_reference, record, registered, require_named
+from .sources import Registered, from_reference, record, registered, replaced, require_named
 
 _BUSY_POLL = 0.2  # seconds between looks at what another process holds
 _NOT_IN_NAMES = frozenset("@,[]")
@@ -268,7 +268,7 @@ _MEMBERS = dict[str, msgspec.Raw]
 
 def _put(zoo: Path, candidate: _Candidate, before: Registered | None, now: Registered) -> None:
     """Put one source in the place of its predecessor, and the weights that are still described back."""
-    target, aside = zoo / now.name, _aside(zoo, now.name)
+    target, aside = zoo / now.name, replaced(zoo, now.name)
     models = candidate.models if candidate.format == "fiftyone" else ()
     with storage_errors(target):
         if before is not None:
@@ -286,17 +286,12 @@ def _put(zoo: Path, candidate: _Candidate, before: Registered | None, now: Regis
             shutil.rmtree(zoo / STATE_DIR / "replaced", ignore_errors=True)
 
 
-def _aside(zoo: Path, name: str) -> Path:
-    return zoo / STATE_DIR / "replaced" / name
-
-
 def _put_back(zoo: Path) -> None:
     """Undo or end what a killed run has begun: weights are nowhere else."""
-    replaced = zoo / STATE_DIR / "replaced"
-    if not replaced.is_dir():
+    if not (everything := zoo / STATE_DIR / "replaced").is_dir():
         return
     for source in registered(zoo):
-        aside, target = _aside(zoo, source.name), zoo / source.name
+        aside, target = replaced(zoo, source.name), zoo / source.name
         with storage_errors(target):
             if aside.is_dir() and not target.exists():
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -306,7 +301,7 @@ def _put_back(zoo: Path) -> None:
                     _carry_over(
                         aside, target, _kept(zoo, fiftyone_format.load(target, source.name, _ignore))
                     )
-    shutil.rmtree(replaced, ignore_errors=True)
+    shutil.rmtree(everything, ignore_errors=True)
 
 
 def _kept(zoo: Path, models: Iterable[Model]) -> list[str]:
@@ -346,7 +341,7 @@ def _models(zoo: Path, source: Registered) -> list[Model]:
 
 def _remove(zoo: Path, source: Registered) -> Removed:
     """Take a source away: at once, then file by file."""
-    folder, aside = source.path(zoo), _aside(zoo, source.name)
+    folder, aside = source.path(zoo), replaced(zoo, source.name)
     models, receipts = _models(zoo, source), Receipts(zoo, foreign=True)
     here = [
         m.name for m in models if any(os.path.lexists(folder / p) for p in fiftyone_format.weights(m))

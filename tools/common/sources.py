@@ -69,10 +69,22 @@ def registered(zoo: Path) -> list[Registered]:
             names = [entry.name for entry in entries]
     except OSError:
         return []
-    known = {source.name: source for source in _records(zoo)} if STATE_DIR in names else {}
+    known = {source.name: source for source in _present(zoo)} if STATE_DIR in names else {}
     found = dict.fromkeys(_manifests(zoo, names, known))
     known |= {name: _unrecorded(zoo, name) for name in found if name not in known}
     return sorted(known.values(), key=lambda source: source.name)
+
+
+def _present(zoo: Path) -> Iterator[Registered]:
+    """The recorded sources that are there: FiftyOne deletes some, and cannot tell us."""
+    for source in _records(zoo):
+        if source.path(zoo).is_dir() or replaced(zoo, source.name).is_dir():
+            yield source
+
+
+def replaced(zoo: Path, name: str) -> Path:
+    """Where the folder of a source is while another one takes its place."""
+    return zoo / STATE_DIR / "replaced" / name
 
 
 def _records(zoo: Path) -> tuple[Registered, ...]:
@@ -130,7 +142,7 @@ class _Origin(msgspec.Struct):
 
 def record(zoo: Path, *, add: Sequence[Registered] = (), remove: Iterable[str] = ()) -> None:
     """Write down what has been put there or taken away; raises StorageError."""
-    known = {source.name: source for source in _records(zoo)}
+    known = {source.name: source for source in _present(zoo)}
     for name in remove:
         known.pop(name, None)
     known |= {source.name: source for source in add}
