@@ -51,11 +51,12 @@ def plain_environment(
     for name in list(os.environ):
         if name.startswith(("MODELZOO_", "TVAI_")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
-    for name in (*CA_VARIABLES, "GITHUB_TOKEN", "HF_TOKEN", "NETRC", "CI"):
+    for name in (*CA_VARIABLES, "GITHUB_TOKEN", "HF_TOKEN", "NETRC", "CI", "FIFTYONE_MODEL_ZOO_DIR"):
         monkeypatch.delenv(name, raising=False)
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("XDG_CACHE_HOME", str(home / ".cache"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(home / ".local" / "share"))
 
 
 @pytest.fixture

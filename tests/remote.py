@@ -1,4 +1,4 @@
-"""Sources made on the spot: folders with a manifest and code, archives of them, and a GitHub of our own."""
+"""Sources made on the spot: manifests and code, archives of them, and a GitHub of our own."""
 
 from __future__ import annotations
 

@@ -68,9 +68,12 @@ def register(text: str, zoo: Path, engine: Engine, *, refresh: bool, replace: bo
     if known and not refresh:
         return Change(tuple(known), fetched=False)
     with _alone(zoo, engine) as staging:
+        sources = registered(zoo)
+        known = from_reference(sources, reference.key)
+        if known and not refresh:  # whoever changed them before us has registered it
+            return Change(tuple(known), fetched=False)
         fetched = fetch(reference, staging, engine)
         found = _candidates(reference, fetched)
-        sources = registered(zoo)
         old = [source for source in sources if source in known]
         _require_names(found, sources, old, zoo, replace)
         return _install(zoo, reference, fetched, found, old)

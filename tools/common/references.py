@@ -98,6 +98,8 @@ Reference = GitHubReference | ArchiveReference | LocalReference
 def parse_reference(text: str, is_there: Callable[[str], bool] = os.path.exists) -> Reference:
     """What a text refers to; raises UsageError. A path that `is_there` beats GitHub's short form."""
     text = text.strip()
+    if not text.isprintable():
+        raise UsageError(_refusal(repr(text)))
     if "://" in text:
         return _parse_url(text)
     path = os.path.expanduser(text)

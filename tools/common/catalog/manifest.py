@@ -103,6 +103,7 @@ class ManifestFile:
 
     def error(self, key: str, problem: str, model: str = "") -> CatalogError:
         """An error about a field."""
+        model = model[:80] if model.isprintable() else repr(model[:80])
         return CatalogError(problem, file=self.file, model=model, key=key)
 
     def _misfit(self, text: str) -> CatalogError:
