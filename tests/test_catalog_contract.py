@@ -19,6 +19,7 @@ from modelzoo.errors import CatalogError
 from modelzoo.model import Model, ModelFile
 from modelzoo.paths import clash, safe_path
 
+from tests.remote import files_of, managed, write
 from tests.zoo import add_model, content, file_entry, model_config, tree
 
 
@@ -48,7 +49,23 @@ def _omz(root: Path) -> Example:
     return Example(["cat-head", "cat-tail", "ant", "zebra"], damage)
 
 
-BUILDERS: dict[str, Callable[[Path], Example]] = {"omz": _omz}
+def _fiftyone(root: Path) -> Example:
+    url = "https://example.com/model.bin"
+    models = [managed("zebra", "z/w.bin", url, version="1.9"), managed("ant", "ant.zip", url)]
+    models += [
+        managed("zebra", "z/w.bin", "w.bin", version=1.10),
+        managed("a/b", "b", "b", license=None),
+    ]
+    write(root, files_of("me/mine", *models))
+
+    def damage(path: Path) -> str:
+        write(path, files_of("me/mine", *models[:3], managed("a/b", "../b", url)))
+        return "a/b"
+
+    return Example(["zebra@1.9", "ant", "zebra@1.1", "a/b"], damage)
+
+
+BUILDERS: dict[str, Callable[[Path], Example]] = {"omz": _omz, "fiftyone": _fiftyone}
 
 
 def short_name(module: ModuleType) -> str:

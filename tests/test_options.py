@@ -34,6 +34,7 @@ VALUES = {
     "connections_per_host": ("1", 1, "2"),
     "limit_rate": ("1.5k", 1536.0, "2M"),
     "timeout": ("2.5", 2.5, "3"),
+    "requirements": ("warn", "warn", "ignore"),
     "report": ("r.json", Path("r.json"), "s.json"),
 }
 """Option -> a value as text, the same as the tool sees it, and another one."""

@@ -174,10 +174,9 @@ def test_what_is_printed_is_read_again(user: str, repository: str, ref: str | No
 def test_any_text_is_a_reference_or_a_usage_error(text: str) -> None:
     try:
         reference = parse_reference(text, nothing)
-    except UsageError as error:
-        assert "\n" not in str(error).replace(text, "")
-    else:
-        if isinstance(reference, GitHubReference):
-            assert ".." not in reference.archive_url.split("/")
-        elif isinstance(reference, ArchiveReference):
-            assert reference.url.partition("?")[0].lower().endswith(ARCHIVES)
+    except UsageError:
+        return
+    if isinstance(reference, GitHubReference):
+        assert ".." not in reference.archive_url.split("/")
+    elif isinstance(reference, ArchiveReference):
+        assert reference.url.partition("?")[0].lower().endswith(ARCHIVES)

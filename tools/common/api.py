@@ -25,8 +25,9 @@ from .outcome import Summary
 from .plan import make_plans
 from .requirements import Level, ensure, parse_level
 from .selection import Filters, parse_precisions
-from .sources import active, allow_code, needs_code
+from .sources import active
 from .stores import Settings, Stores
+from .trust import allow_code, needs_code
 
 Names = str | Iterable[str]
 

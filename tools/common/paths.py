@@ -12,6 +12,9 @@ from .errors import UnsafePathError
 STATE_DIR = ".modelzoo"
 """The folder in an output directory that belongs to these tools alone."""
 
+MANIFEST = "manifest.json"
+"""What describes the models of a source, in FiftyOne's format."""
+
 PARTIAL_SUFFIX = ".download"
 """What the name of a file in flight ends with."""
 
@@ -75,9 +78,7 @@ def is_code(name: str) -> bool:
     """
     top, _, below = name.partition("/")
     hidden = top.startswith(".") or top.casefold() == "__pycache__"
-    return hidden or (
-        not below and (top.casefold() == "manifest.json" or top.casefold().endswith(_CODE))
-    )
+    return hidden or (not below and (top.casefold() == MANIFEST or top.casefold().endswith(_CODE)))
 
 
 def folded(path: PurePosixPath | str) -> str:

@@ -10,18 +10,18 @@ from typing import Any
 from . import consent, installing, remote_code
 from .api import Listener, Sources, download, find, make_engine
 from .catalog import fiftyone as fiftyone_format
-from .catalog.manifest import MANIFEST
 from .disk import storage_errors
 from .engine import Engine
 from .errors import ModelZooError, Reason, SelectionError
 from .events import Event, Report
-from .installing import Removed
 from .model import Model
-from .paths import PARTIAL_SUFFIX
+from .paths import MANIFEST, PARTIAL_SUFFIX
+from .placing import Removed
 from .plan import ModelPlan, make_plans
 from .receipts import Receipts
 from .requirements import Level, ensure, parse_level
-from .sources import Registered, allow_code, registered, zoo_dir
+from .sources import Registered, registered, zoo_dir
+from .trust import allow_code
 from .versions import fiftyone_name
 
 

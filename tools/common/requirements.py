@@ -8,7 +8,6 @@ import shlex
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from importlib import metadata
 from typing import TYPE_CHECKING, Any, Literal
 
 from .errors import ModelZooError, UsageError
@@ -96,6 +95,8 @@ def _parse(text: str) -> Requirement | None:
 
 def _is_there(wanted: Requirement) -> bool:
     """Whether an installed package meets a requirement, or it is not for this machine."""
+    from importlib import metadata
+
     if wanted.marker and not wanted.marker.evaluate():
         return True
     try:

@@ -10,18 +10,13 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime, timezone
 from pathlib import Path
 
 import msgspec
 
-from . import consent
-from .catalog import BUILTIN, Source, fiftyone, wanted_sources
-from .catalog.manifest import MANIFEST
-from .disk import storage_errors, write_whole
+from .catalog import BUILTIN, Source, wanted_sources
 from .errors import CatalogError, SelectionError, UsageError
-from .model import DownloadModel, Model
-from .paths import STATE_DIR
+from .paths import MANIFEST, STATE_DIR
 
 ZOO_VARIABLES = ("MODELZOO_ZOO_DIR", "FIFTYONE_MODEL_ZOO_DIR")
 MAX_BYTES = 16 << 20
@@ -43,7 +38,9 @@ class Registered(msgspec.Struct, frozen=True, kw_only=True):
         return zoo / self.name
 
 
-class _Book(msgspec.Struct, frozen=True):
+class Book(msgspec.Struct, frozen=True):
+    """The record of what these tools have registered."""
+
     schema: int
     sources: tuple[Registered, ...]
 
@@ -69,13 +66,13 @@ def registered(zoo: Path) -> list[Registered]:
             names = [entry.name for entry in entries]
     except OSError:
         return []
-    known = {source.name: source for source in _present(zoo)} if STATE_DIR in names else {}
+    known = {source.name: source for source in present(zoo)} if STATE_DIR in names else {}
     found = dict.fromkeys(_manifests(zoo, names, known))
     known |= {name: _unrecorded(zoo, name) for name in found if name not in known}
     return sorted(known.values(), key=lambda source: source.name)
 
 
-def _present(zoo: Path) -> Iterator[Registered]:
+def present(zoo: Path) -> Iterator[Registered]:
     """The recorded sources that are there: FiftyOne deletes some, and cannot tell us."""
     for source in _records(zoo):
         if source.path(zoo).is_dir() or replaced(zoo, source.name).is_dir():
@@ -88,10 +85,10 @@ def replaced(zoo: Path, name: str) -> Path:
 
 
 def _records(zoo: Path) -> tuple[Registered, ...]:
-    path = _book(zoo)
+    path = book_path(zoo)
     try:
         with path.open("rb") as file:
-            book = msgspec.json.decode(file.read(MAX_BYTES), type=_Book)
+            book = msgspec.json.decode(file.read(MAX_BYTES), type=Book)
     except FileNotFoundError:
         return ()
     except (OSError, ValueError, RecursionError) as error:
@@ -100,7 +97,8 @@ def _records(zoo: Path) -> tuple[Registered, ...]:
     return book.sources
 
 
-def _book(zoo: Path) -> Path:
+def book_path(zoo: Path) -> Path:
+    """Where the record is."""
     return zoo / STATE_DIR / "sources.json"
 
 
@@ -128,26 +126,19 @@ def _manifests(zoo: Path, tops: Iterable[str], known: Iterable[str]) -> Iterator
 
 def _unrecorded(zoo: Path, name: str) -> Registered:
     """A source that somebody else has put there."""
-    path, url = zoo / name / MANIFEST, None
+    from datetime import datetime, timezone
+
+    path, url, changed = zoo / name / MANIFEST, None, 0.0
     with contextlib.suppress(OSError, ValueError, RecursionError):
-        url = msgspec.json.decode(path.read_bytes()[:MAX_BYTES], type=_Origin).url
-    with storage_errors(path):
-        time = datetime.fromtimestamp(path.stat().st_mtime, timezone.utc)
-    return Registered(name=name, reference=url, date=time.isoformat("T", "seconds"))
+        changed = path.stat().st_mtime
+        with path.open("rb") as file:
+            url = msgspec.json.decode(file.read(MAX_BYTES), type=_Origin).url
+    date = datetime.fromtimestamp(changed, timezone.utc).isoformat("T", "seconds")
+    return Registered(name=name, reference=url, date=date)
 
 
 class _Origin(msgspec.Struct):
     url: str | None = None
-
-
-def record(zoo: Path, *, add: Sequence[Registered] = (), remove: Iterable[str] = ()) -> None:
-    """Write down what has been put there or taken away; raises StorageError."""
-    known = {source.name: source for source in _present(zoo)}
-    for name in remove:
-        known.pop(name, None)
-    known |= {source.name: source for source in add}
-    with storage_errors(path := _book(zoo)):
-        write_whole(path, msgspec.json.encode(_Book(1, tuple(known.values()))))
 
 
 def named(sources: Sequence[Registered], text: str) -> list[Registered]:
@@ -195,19 +186,6 @@ def catalog_sources(zoo: Path, sources: Iterable[Registered]) -> tuple[Source, .
         for s in sources
         if s.path(zoo).is_dir() and s.name not in BUILTIN
     )
-
-
-def allow_code(models: Iterable[Model]) -> None:
-    """Consent to the code of the sources that these models are of, as it is now."""
-    for folder, source in dict.fromkeys((model.config_dir, model.source) for model in models):
-        declared = fiftyone.load(Path(folder), source, lambda message: None)
-        places = [place for model in declared for place in fiftyone.weights(model)]
-        consent.grant(Path(folder), places)
-
-
-def needs_code(model: Model) -> bool:
-    """Whether only the code of its source can bring a model."""
-    return any(isinstance(step, DownloadModel) for step in model.postprocessing)
 
 
 def active(wanted: Sequence[str]) -> tuple[list[str], tuple[Source, ...]]:

@@ -104,8 +104,8 @@ def _builtin(name: str) -> Source:
 def _folder(text: str) -> Source:
     if not text or not os.path.isdir(path := os.path.expanduser(text)):
         raise SelectionError(
-            f'No such source: "{text}". A source is a folder with models, {" or ".join(BUILTIN)}, '
-            "or one that sources.py register has registered."
+            f'No such source: "{text}". A source is a folder with models, one that sources.py has '
+            f"registered, or {' or '.join(BUILTIN)}."
         )
     real = Path(path).resolve()
     # The name is part of qualified model names, which are patterns and lines of listings too.

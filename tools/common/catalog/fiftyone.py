@@ -14,9 +14,9 @@ from urllib.parse import unquote, urlsplit
 
 from ..errors import CatalogError
 from ..model import TASK_TYPES, DownloadModel, Model, ModelFile, Origin, Step, UnpackArchive
-from ..paths import clash, is_code
+from ..paths import MANIFEST, clash, is_code
 from ..versions import fiftyone_name, versioned_filename, versioned_name
-from .manifest import MANIFEST, ManifestFile
+from .manifest import ManifestFile
 
 FORMAT = "FiftyOne manifest"
 

@@ -12,7 +12,6 @@ from ..documents import read_bytes
 from ..errors import CatalogError, UnsafePathError
 from ..paths import safe_path
 
-MANIFEST = "manifest.json"
 MAX_BYTES = 16 << 20  # FiftyOne's own, with hundreds of models, has less than one MiB
 MAX_MODELS = 100_000
 

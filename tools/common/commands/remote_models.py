@@ -14,7 +14,8 @@ from ..events import Event, ModelFileRetry, Notice
 from ..plan import ModelPlan
 from ..reporting.stream import warn
 from ..requirements import LEVELS, ensure
-from ..sources import Registered, allow_code, named, needs_code, registered, zoo_dir
+from ..sources import Registered, named, registered, zoo_dir
+from ..trust import allow_code, needs_code
 from .options import Parser, number
 
 

@@ -1,0 +1,158 @@
+"""Putting sources into the zoo folder, and taking them away, without losing weights on the way."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from . import consent
+from .candidates import Candidate
+from .catalog import fiftyone as fiftyone_format
+from .disk import storage_errors, write_whole
+from .errors import CatalogError
+from .model import Model
+from .paths import MANIFEST, STATE_DIR
+from .receipts import Receipts
+from .sources import Book, Registered, book_path, present, registered, replaced
+
+
+class Removed(msgspec.Struct, frozen=True):
+    """A source that was taken away, and its models whose files went with it."""
+
+    source: Registered
+    models: tuple[str, ...]
+
+
+def record(zoo: Path, *, add: Sequence[Registered] = (), remove: Iterable[str] = ()) -> None:
+    """Write down what has been put there or taken away; raises StorageError."""
+    known = {source.name: source for source in present(zoo)}
+    for name in remove:
+        known.pop(name, None)
+    known |= {source.name: source for source in add}
+    with storage_errors(path := book_path(zoo)):
+        write_whole(path, msgspec.json.encode(Book(1, tuple(known.values()))))
+
+
+def complete_manifest(candidate: Candidate, url: str) -> None:
+    """Write name and URL into the manifest, which is how FiftyOne knows a source; the rest stays."""
+    path = candidate.folder / MANIFEST
+    document = msgspec.json.decode(path.read_bytes().removeprefix(b"\xef\xbb\xbf"), type=_MEMBERS)
+    wanted = {"name": candidate.name, "url": url}
+    encoded = {key: msgspec.Raw(msgspec.json.encode(value)) for key, value in wanted.items()}
+    if any(document.get(key) != value for key, value in encoded.items()):
+        write_whole(path, msgspec.json.encode(document | encoded))
+
+
+_MEMBERS = dict[str, msgspec.Raw]
+
+
+def put(zoo: Path, candidate: Candidate, before: Registered | None, now: Registered) -> None:
+    """Put one source in the place of its predecessor, and the weights that are still described back."""
+    target, aside = zoo / now.name, replaced(zoo, now.name)
+    models = candidate.models if candidate.format == "fiftyone" else ()
+    with storage_errors(target):
+        if before is not None:
+            _forget_changed(zoo, before, models)
+            if before.digest != now.digest:
+                consent.revoke(target.resolve())
+            kept = _kept(zoo, models)
+            if target.is_dir():
+                aside.parent.mkdir(parents=True, exist_ok=True)
+                target.rename(aside)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        candidate.folder.rename(target)
+        if before is not None:
+            _carry_over(aside, target, kept)
+            shutil.rmtree(zoo / STATE_DIR / "replaced", ignore_errors=True)
+
+
+def put_back(zoo: Path) -> None:
+    """Undo or end what a killed run has begun: weights are nowhere else."""
+    if not (everything := zoo / STATE_DIR / "replaced").is_dir():
+        return
+    for source in registered(zoo):
+        aside, target = replaced(zoo, source.name), zoo / source.name
+        with storage_errors(target):
+            if aside.is_dir() and not target.exists():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                aside.rename(target)
+            elif aside.is_dir():
+                with contextlib.suppress(CatalogError):
+                    _carry_over(
+                        aside, target, _kept(zoo, fiftyone_format.load(target, source.name, _ignore))
+                    )
+    shutil.rmtree(everything, ignore_errors=True)
+
+
+def _kept(zoo: Path, models: Iterable[Model]) -> list[str]:
+    """What may be there of these models, as paths in their source's folder."""
+    receipts, places = Receipts(zoo, foreign=True), []
+    for model in models:
+        places += fiftyone_format.weights(model)
+        if receipt := receipts.load(model):
+            places += [model.name_of(output.path) for output in receipt.outputs]
+    return places
+
+
+def _carry_over(old: Path, new: Path, places: Iterable[str]) -> None:
+    for place in places:
+        if os.path.lexists(old / place) and not os.path.lexists(new / place):
+            (new / place).parent.mkdir(parents=True, exist_ok=True)
+            (old / place).rename(new / place)
+
+
+def _forget_changed(zoo: Path, before: Registered, models: Iterable[Model]) -> None:
+    """Where a model comes from elsewhere now, no receipt vouches for what came from there before."""
+    old = {model.name: model for model in _models(zoo, before)}
+    receipts = Receipts(zoo, foreign=True)
+    for model in models:
+        same = old.get(model.name)
+        if same and same.model_info.get("manager") != model.model_info.get("manager"):
+            receipts.forget(model)
+
+
+def _models(zoo: Path, source: Registered) -> list[Model]:
+    """The models of a source that is there, as far as it can be read."""
+    if source.format == "fiftyone":
+        with contextlib.suppress(CatalogError):
+            return fiftyone_format.load(source.path(zoo), source.name, _ignore)
+    return []
+
+
+def remove(zoo: Path, source: Registered) -> Removed:
+    """Take a source away: at once, then file by file."""
+    folder, aside = source.path(zoo), replaced(zoo, source.name)
+    models, receipts = _models(zoo, source), Receipts(zoo, foreign=True)
+    here = [
+        m.name for m in models if any(os.path.lexists(folder / p) for p in fiftyone_format.weights(m))
+    ]
+    with storage_errors(folder):
+        consent.revoke(folder.resolve())
+        for model in models:
+            receipts.forget(model)
+        if folder.is_symlink():
+            folder.unlink()
+        elif folder.is_dir():
+            aside.parent.mkdir(parents=True, exist_ok=True)
+            folder.rename(aside)
+        record(zoo, remove=[source.name])
+        shutil.rmtree(zoo / STATE_DIR / "replaced", ignore_errors=True)
+        _remove_empty(folder.parent, zoo)
+    return Removed(source, tuple(here))
+
+
+def _remove_empty(folder: Path, zoo: Path) -> None:
+    """Remove the folders above that hold nothing else."""
+    with contextlib.suppress(OSError):
+        while folder != zoo:
+            folder.rmdir()
+            folder = folder.parent
+
+
+def _ignore(message: str) -> None:
+    """Doubts are told whenever the source is used."""
