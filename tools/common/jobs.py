@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 
 from .engine import Delivery, Engine
-from .errors import Interrupted, ModelZooError, StorageError
+from .errors import Interrupted, ModelZooError, Reason, StorageError, TransferError
 from .events import (
     SCHEMA_VERSION,
     ModelDownloadBegin,
@@ -21,7 +21,7 @@ from .events import (
     Notice,
     RunBegin,
 )
-from .model import Model
+from .model import DownloadModel, Model, Step
 from .outcome import FileOutcome, ModelOutcome, Summary, end_event, failed, run_end, succeeded
 from .partial import Partial
 from .paths import STATE_DIR
@@ -233,6 +233,7 @@ class _ModelRun:
         self._engine.report(ModelPostprocessingBegin(model=name))
         folder, steps = self._plan.folder, self._plan.steps
         try:
+            self._require_network(steps)
             code = Path(self._model.config_dir)
             changes = postprocess(folder, steps, self._staging, self._engine.cancel, code)
             receipt = self._receipt(changes)
@@ -247,6 +248,11 @@ class _ModelRun:
         self._engine.report(
             ModelPostprocessingEnd(model=name, successful=not f, reason=reason, message=message)
         )
+
+    def _require_network(self, steps: Sequence[Step]) -> None:
+        """Code of a source can send requests, and nobody could keep it from that."""
+        if self._engine.stores.offline and any(isinstance(step, DownloadModel) for step in steps):
+            raise TransferError(Reason.OFFLINE, "the code of the source was not run: --offline")
 
     def conclude(self, why: ModelZooError) -> ModelOutcome:
         """What came of the model. What was left open gets its end; `why` says what was in the way."""

@@ -15,8 +15,8 @@ from pathlib import Path
 import msgspec
 
 from .catalog import BUILTIN, Source, wanted_sources
-from .errors import CatalogError, SelectionError, UsageError
-from .paths import MANIFEST, STATE_DIR
+from .errors import CatalogError, SelectionError, UnsafePathError, UsageError
+from .paths import MANIFEST, STATE_DIR, safe_path
 
 ZOO_VARIABLES = ("MODELZOO_ZOO_DIR", "FIFTYONE_MODEL_ZOO_DIR")
 MAX_BYTES = 16 << 20
@@ -94,7 +94,17 @@ def _records(zoo: Path) -> tuple[Registered, ...]:
     except (OSError, ValueError, RecursionError) as error:
         problem = f"cannot be read ({error}); remove it, and register the sources again"
         raise CatalogError(problem, file=str(path)) from None
+    for source in book.sources:
+        _require_safe(source.name, path)
     return book.sources
+
+
+def _require_safe(name: str, path: Path) -> None:
+    """Whoever shares the folder could have written the record."""
+    try:
+        safe_path(name)
+    except UnsafePathError as error:
+        raise CatalogError(str(error), file=str(path)) from None
 
 
 def book_path(zoo: Path) -> Path:

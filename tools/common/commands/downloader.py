@@ -21,7 +21,7 @@ from ..reporting.text import TextReporter
 from ..selection import parse_precisions
 from .dry_run import as_text, examine, obstacles
 from .options import Parser, add_selection, byte_rate, chosen, file_path, number, print_names
-from .remote_models import add_code_options, prepare, register_unknown
+from .remote_models import add_code_options, code_obstacles, prepare, register_unknown
 from .session import FAILED, OK
 
 
@@ -48,7 +48,7 @@ def _dry_run(options: Any, plans: Sequence[ModelPlan], cache: Cache | None) -> i
     rows = examine(plans, cache)
     as_json = options.progress_format == "json"
     write_all(document(rows)) if as_json else write_text(as_text(rows))
-    problems = obstacles(plans, rows, cache, options.offline)
+    problems = obstacles(plans, rows, cache, options.offline) + code_obstacles(plans, options)
     for problem in problems:
         warn(problem)
     return FAILED if problems else OK

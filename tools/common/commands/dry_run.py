@@ -13,6 +13,7 @@ from ..claiming import partial_size
 from ..credentials import mask
 from ..disk import file_size, free_space, readable
 from ..errors import StorageError, TransferError
+from ..model import DownloadModel
 from ..plan import FilePlan, ModelPlan, require_space
 from ..stores import Settings, Stores
 
@@ -36,6 +37,8 @@ class ModelRows(msgspec.Struct, frozen=True):
     source: str
     output_dir: str
     files: list[Row]
+    by_code: list[str] = []
+    """Paths of what the code of its source would bring."""
 
 
 class DryRun(msgspec.Struct, frozen=True):
@@ -59,7 +62,9 @@ def examine(plans: Sequence[ModelPlan], cache: Cache | None) -> DryRun:
     """Look at the files as closely as a run would, but write nothing and ask nobody."""
     roots = {plan.root for plan in plans} or {Path()}
     models = [
-        ModelRows(p.model.id, p.model.source, str(p.root), [_row(file, cache) for file in p.files])
+        ModelRows(
+            p.model.id, p.model.source, str(p.root), [_row(f, cache) for f in p.files], _by_code(p)
+        )
         for p in plans
     ]
     rows = [row for model in models for row in model.files]
@@ -84,6 +89,11 @@ def _row(file: FilePlan, cache: Cache | None) -> Row:
         sources = [str(cache.path(wanted.checksum))]
     checksum = str(wanted.checksum) if wanted.checksum else None
     return Row(wanted.name, file.path, state, wanted.size, missing, checksum, sources)
+
+
+def _by_code(plan: ModelPlan) -> list[str]:
+    steps = [step for step in plan.steps if isinstance(step, DownloadModel)]
+    return [] if plan.finished else [plan.model.path_of(step.file) for step in steps]
 
 
 def _state(file: FilePlan, cache: Cache | None) -> tuple[str, int | None]:
@@ -144,6 +154,7 @@ def as_text(found: DryRun) -> str:
     lines = []
     for model in found.models:
         lines += [model.model, *map(_line, model.files)]
+        lines += [f"  {'by code':<9} {path}, unknown size" for path in model.by_code]
     fetched = found.missing - found.cached
     cached = f", {found.cached} bytes copied from the cache" if found.cached else ""
     more = f"; the sizes of {found.unknown_sizes} files are unknown" if found.unknown_sizes else ""

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from ..api import MAX_TIMEOUT, make_engine
-from ..catalog import BUILTIN
+from ..catalog import BUILTIN, wanted_sources
+from ..consent import require
 from ..engine import Engine
-from ..errors import UsageError
+from ..errors import ConsentRequired, UsageError
 from ..events import Event, ModelFileRetry, Notice
+from ..model import Model
 from ..plan import ModelPlan
 from ..reporting.stream import warn
 from ..requirements import LEVELS, ensure
@@ -67,12 +70,30 @@ def prepare(plans: Sequence[ModelPlan], options: Any) -> None:
         allow_code(filter(needs_code, models))
 
 
+def code_obstacles(plans: Sequence[ModelPlan], options: Any) -> list[str]:
+    """Why models that only code can bring would fail: it is not allowed to run, or may not ask."""
+    needy = [plan.model for plan in plans if not plan.finished and needs_code(plan.model)]
+    if options.offline:
+        return [
+            f"{model.id} cannot be had with --offline: its source's code brings it" for model in needy
+        ]
+    return [] if options.trust_remote_code else list(_not_allowed(needy))
+
+
+def _not_allowed(models: Sequence[Model]) -> Iterator[str]:
+    for folder, source in dict.fromkeys((model.config_dir, model.source) for model in models):
+        try:
+            require(Path(folder), source)
+        except ConsentRequired as error:
+            yield str(error)
+
+
 def register_unknown(options: Any) -> None:
     """Register the references among the sources that are asked for, as FiftyOne does on the way."""
-    if options.dry_run or options.offline or not options.source:
+    if options.dry_run or options.offline:
         return
     zoo = zoo_dir()
-    for text in options.source:
+    for text in wanted_sources(options.source or ()):
         known = text in BUILTIN or os.path.isdir(text) or named(registered(zoo), text)
         if not known and _is_reference(text):
             _register(text, options)

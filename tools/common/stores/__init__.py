@@ -82,6 +82,7 @@ class Stores:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self.offline = settings.offline
         self._made: dict[Any, Store] = {}
 
     def store(self, url: str) -> Store:
