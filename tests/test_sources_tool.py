@@ -35,28 +35,16 @@ def url(faulty: FaultyServer, zoo: Path) -> str:
 
 def test_nothing_is_registered(zoo: Path) -> None:
     assert tool("sources", "list").stdout == ""
-    assert json.loads(tool("sources", "list", "--format", "json").stdout) == []
-    assert tool("sources", "downloaded").stdout == ""
     assert json.loads(tool("sources", "downloaded", "--format", "json").stdout) == {}
     assert tool("sources", "refresh", "--all").stdout == ""
-    for command in ("show", "delete", "refresh"):
-        assert "No registered source" in tool("sources", command, "x", check=1).stderr
-    for command in ("find", "remove", "requirements"):
-        assert "no source is registered" in tool("sources", command, "x", check=1).stderr
+    assert "No registered source" in tool("sources", "delete", "x", check=1).stderr
+    assert "no source is registered" in tool("sources", "find", "x", check=1).stderr
     assert not (zoo / ".modelzoo" / "sources.json").exists()
 
 
 @pytest.mark.parametrize(
     "arguments",
-    [
-        [],
-        ["bogus"],
-        ["register"],
-        ["register", "x"],
-        ["refresh"],
-        ["refresh", "x", "--all"],
-        ["delete"],
-    ],
+    [["bogus"], ["register", "x"], ["refresh"], ["refresh", "x", "--all"]],
     ids=str,
 )
 def test_usage(zoo: Path, arguments: list[str]) -> None:
@@ -170,12 +158,13 @@ def test_the_dry_run_says_what_code_would_bring(url: str, zoo: Path) -> None:
 def test_archives_of_weights(zoo: Path, faulty: FaultyServer, tmp_path: Path) -> None:
     """Unpacked beside the code, which they cannot replace; the archive goes or stays as it is told."""
     faulty.add("/good.zip", serve(zipped({"good/w.bin": b"1", "flat.bin": b"2"})))
+    faulty.add("/kept.zip", serve(zipped({"kept/w.bin": b"3"})))
     faulty.add("/evil.zip", serve(zipped({"evil/w.bin": b"1", "__init__.py": b"evil"})))
     both = {"extract_archive": True, "delete_archive": True}
     files = files_of(
         "s",
         managed("goes", "good.zip", f"{faulty.url}/good.zip", config=both),
-        managed("stays", "kept.zip", f"{faulty.url}/good.zip", config={"extract_archive": True}),
+        managed("stays", "kept.zip", f"{faulty.url}/kept.zip", config={"extract_archive": True}),
         managed("evil", "evil.zip", f"{faulty.url}/evil.zip", config=both),
     )
     modelzoo.register_source(str(write(tmp_path / "src", files)))
