@@ -259,3 +259,39 @@ def test_a_redirect_asks_netrc_for_its_host(faulty: FaultyServer, other: FaultyS
     faulty.add("/f", redirect(f"{other.url}/f"))
     assert fetch(f"{faulty.url}/f") == DATA
     assert (sent(faulty), sent(other)) == ([None], [basic("me", "S3CRET")])
+
+
+@pytest.mark.parametrize(
+    ("api", "url", "sent"),
+    [
+        ("", "https://api.github.com/repos/a/b/zipball", True),
+        ("", "https://raw.githubusercontent.com/a/b", True),
+        ("", "https://codeload.github.com/a/b", False),
+        ("", "https://github.com/a/b", False),
+        ("", "http://api.github.com/a", False),
+        ("", "https://api.github.com:8443/a", False),
+        ("", "https://api.github.com.evil.org/a", False),
+        ("https://git.example.com/api/v3", "https://git.example.com/api/v3/repos", True),
+        ("https://git.example.com/api/v3", "https://git.example.com:8443/api/v3", False),
+        ("https://git.example.com/api/v3", "https://api.github.com/repos", False),
+        ("https://git.example.com/api/v3", "https://raw.githubusercontent.com/a/b", False),
+        ("http://git.example.com/api/v3", "http://git.example.com/api/v3", False),
+        ("http://127.0.0.1:8080", "http://127.0.0.1:8080/x", True),
+        ("http://127.0.0.1:8080", "http://127.0.0.1:8081/x", False),
+    ],
+)
+def test_githubs_token_is_for_one_api(
+    monkeypatch: pytest.MonkeyPatch, api: str, url: str, sent: bool
+) -> None:
+    monkeypatch.setenv("GITHUB_TOKEN", "S3CRET")
+    monkeypatch.setenv("MODELZOO_GITHUB_API_URL", api)
+    found = credential_for(url)
+    assert (found is not None) == sent
+    assert found is None or found.header == ("Authorization", "Bearer S3CRET")
+
+
+@pytest.mark.parametrize("api", ["nonsense", "ftp://x", "https://", "http://[::1"])
+def test_an_api_that_is_no_url(monkeypatch: pytest.MonkeyPatch, api: str) -> None:
+    monkeypatch.setenv("MODELZOO_GITHUB_API_URL", api)
+    with pytest.raises(TransferError, match="MODELZOO_GITHUB_API_URL"):
+        credential_for("https://example.com/")

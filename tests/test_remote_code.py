@@ -69,7 +69,7 @@ def test_nothing_runs_without_consent(register: Register, zoo: Path, tmp_path: P
         assert part in message
     tool("info_dumper", "--all", "--source", "me/src")
     tool("sources", "show", "me/src")
-    tool("downloader", "--all", "--source", "me/src", "--dry_run")
+    tool("downloader", "--all", "--source", "me/src", "--dry_run", check=1)
     for name in "mn":
         with pytest.raises(ConsentRequired, match="has not been allowed"):
             foz.load_zoo_model(name)
@@ -100,6 +100,21 @@ def test_consent_is_remembered_until_the_code_changes(register: Register, zoo: P
     (zoo / "me/src/weights.py").unlink()
     with pytest.raises(ConsentRequired, match=r"weights\.py"):
         foz.load_zoo_model("m")
+
+
+def test_code_in_the_place_of_weights_is_no_weight(register: Register, zoo: Path) -> None:
+    """A manifest cannot hide code from the digest by describing it as a model."""
+    source = zoo / "me/src"
+    register(entry("m", "w.bin"), entry("n", "folder"), entry("o", "net.so"))
+    write(source, {"folder/hidden.py": "1"})
+    foz.download_zoo_model("m", trust_remote_code=True)
+    write(source, {"folder/data.bin": "weights may come"})
+    foz.load_zoo_model("m")
+    for name in ("folder/hidden.py", "folder/other.py", "net.so"):
+        write(source, {name: "2"})
+        with pytest.raises(ConsentRequired, match="has changed"):
+            foz.load_zoo_model("m")
+        foz.load_zoo_model("m", trust_remote_code=True)
 
 
 def test_a_refresh_that_brings_other_code_asks_again(register: Register) -> None:

@@ -141,7 +141,7 @@ def download(
     )
     wanted = None if precisions is None else parse_precisions(",".join(_several(precisions)))
     values = _models(models, sources)
-    ensure(values, parse_level(requirements), _warn)
+    ensure(values, parse_level(requirements), warn)
     if trust_remote_code:
         allow_code(filter(needs_code, values))
     with listener:
@@ -261,10 +261,10 @@ def fetch(
 def _choose(filters: Filters | None, sources: Sources) -> Choice:
     several = [sources] if isinstance(sources, str | os.PathLike) else sources
     wanted, registered = active([os.fspath(source) for source in several])
-    return choose(active_sources(wanted, registered=registered), filters, _warn)
+    return choose(active_sources(wanted, registered=registered), filters, warn)
 
 
-def _warn(message: str) -> None:
+def warn(message: str) -> None:
     """A warning about the line that called this package, however deep in it that is noticed."""
     import inspect
     import warnings

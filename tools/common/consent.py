@@ -24,20 +24,26 @@ _PASSING = (PARTIAL_SUFFIX, f"{PARTIAL_SUFFIX}.json")
 
 
 class Consent(msgspec.Struct, frozen=True):
-    """One yes: the digests of all files but weights, and where weights belong."""
+    """One yes: the digests of all files but weights, where those belong, and what code has brought."""
 
     folder: str
     time: str
     files: dict[str, str]
     weights: tuple[str, ...]
+    brought: tuple[str, ...] = ()
 
 
 def grant(folder: Path, weights: Iterable[str]) -> None:
     """Allow the code that is in the folder now; raises StorageError."""
-    places = tuple(weights)
+    old, now = _load(folder), datetime.now(timezone.utc)
+    brought = old.brought if old else ()
+    consent = Consent(str(folder), now.isoformat("T", "seconds"), {}, tuple(weights), brought)
     with storage_errors(folder):
-        files = {name: digest for name, digest in digests(folder) if not _is_weight(name, places)}
-    consent = Consent(str(folder), datetime.now(timezone.utc).isoformat("T", "seconds"), files, places)
+        consent.files.update(
+            (name, digest)
+            for name, digest in digests(folder)
+            if is_importable(name) or not _is_expected(name, consent)
+        )
     with storage_errors(path := _path(folder)):
         write_whole(path, msgspec.json.encode(consent))
 
@@ -45,9 +51,9 @@ def grant(folder: Path, weights: Iterable[str]) -> None:
 def extend(folder: Path, names: Iterable[str]) -> None:
     """Expect these files too, which came by what was allowed; raises StorageError."""
     if (consent := _load(folder)) is not None:
-        known = dict.fromkeys([*consent.weights, *(n for n in names if n not in consent.files)])
+        known = dict.fromkeys([*consent.brought, *(n for n in names if n not in consent.files)])
         with storage_errors(path := _path(folder)):
-            changed = msgspec.structs.replace(consent, weights=tuple(known))
+            changed = msgspec.structs.replace(consent, brought=tuple(known))
             write_whole(path, msgspec.json.encode(changed))
 
 
@@ -108,15 +114,20 @@ def _first_change(consent: Consent, found: Mapping[str, str]) -> str | None:
         if found.get(name) != digest:
             return name
     new = (name for name in found if name not in consent.files)
-    return next((name for name in new if not _belongs(name, consent.weights)), None)
+    return next((name for name in new if not _is_expected(name, consent)), None)
 
 
-def _belongs(name: str, places: Iterable[str]) -> bool:
-    return any(name == place or name.startswith(f"{place}/") for place in places)
+def _is_expected(name: str, consent: Consent) -> bool:
+    """Whether a file may come and go: allowed code has brought it, or it is where weights belong."""
+    if name in consent.brought:
+        return True
+    belongs = any(name == place or name.startswith(f"{place}/") for place in consent.weights)
+    return belongs and not is_importable(name)
 
 
-def _is_weight(name: str, places: Iterable[str]) -> bool:
-    return _belongs(name, places) and not name.endswith((".py", ".pyc", ".so", ".pyd"))
+def is_importable(name: str) -> bool:
+    """Whether Python could run a file of this name by importing it."""
+    return name.endswith((".py", ".pyc", ".so", ".pyd"))
 
 
 def _load(folder: Path) -> Consent | None:

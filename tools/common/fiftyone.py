@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from . import remote
-from .api import download, find
+from .api import download, find, warn
 from .errors import UsageError
 from .model import Model
 from .requirements import LEVELS, Level, ensure
@@ -39,12 +39,14 @@ def list_zoo_models(
 ) -> list[str]:
     """The names of the models that have all of the tags and one of the licenses."""
     wanted, licenses = _several(tags), _several(license)
-    sources = remote.list_sources() if source is None else named(remote.list_sources(), source)
-    if not sources:
+    names = remote.registered_names()
+    if source is not None:
+        names = [found.name for found in named(remote.list_sources(), source) if found.name in names]
+    if not names:
         return []
     return sorted(
         model.id
-        for model in find(sources=[source.name for source in sources])
+        for model in find(sources=names)
         if wanted.issubset(model.tags)
         and (not licenses or licenses & {text.strip() for text in model.license_url.split(",")})
     )
@@ -118,8 +120,8 @@ def load_zoo_model(
     model_name: str | None = None,
     download_if_necessary: bool = True,
     ensure_requirements: bool = True,
-    error_level: int = 0,
     *,
+    error_level: int = 0,
     trust_remote_code: bool = False,
     **kwargs: Any,
 ) -> Any:
@@ -140,7 +142,7 @@ def delete_zoo_model(name: str) -> None:
 
 def ensure_zoo_model_requirements(name: str, error_level: int = 0) -> None:
     """Raise MissingRequirements when packages that the model needs are missing."""
-    ensure([get_zoo_model(name)], _level(error_level), remote.warn)
+    ensure([get_zoo_model(name)], _level(error_level), warn)
 
 
 def _level(number: int) -> Level:

@@ -96,7 +96,7 @@ class _Work:
         self._patched: set[str] = set()
         self._archives: set[str] = set()
         self._removed: set[str] = set()
-        self._beside_code = False
+        self._beside_code = self._by_code = False
 
     def do(self, step: Step) -> None:
         """Carry out one step."""
@@ -141,7 +141,7 @@ class _Work:
     def download(self, step: DownloadModel) -> None:
         """Have a source's code bring what nobody else can."""
         download_model(step, self._code, self._staging, self._cancel)
-        self._beside_code = True
+        self._beside_code = self._by_code = True
 
     def publish(self) -> Changes:
         """Rename the results into place."""
@@ -155,7 +155,8 @@ class _Work:
         if self._beside_code and (code := next(filter(is_code, written), None)):
             raise PostprocessingError(f'"{code}" could replace code of the source; it is not accepted')
         if self._beside_code:
-            consent.extend(self._code, written)
+            data = [name for name in written if self._by_code or not consent.is_importable(name)]
+            consent.extend(self._code, data)
         self._check_places([*written, *(name + ORIGINAL_SUFFIX for name in self._patched)])
         kept = [name for name in sorted(self._patched) if _keep_original(self._folder / name)]
         for name in written:

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from . import consent, installing, remote_code
-from .api import Listener, Sources, download, find, make_engine
+from .api import Listener, Sources, download, find, make_engine, warn
 from .catalog import fiftyone as fiftyone_format
 from .disk import storage_errors
 from .engine import Engine
-from .errors import ModelZooError, Reason, SelectionError
+from .errors import CatalogError, ModelZooError, Reason, SelectionError
 from .events import Event, Report
 from .model import Model
 from .paths import MANIFEST, PARTIAL_SUFFIX
@@ -79,8 +79,17 @@ def models_of(source: Registered) -> list[Model]:
 
 
 def registered_names() -> list[str]:
-    """What restricts the catalog to the registered sources."""
-    return [source.name for source in list_sources()]
+    """What restricts the catalog to the registered sources; one that cannot be read is left out."""
+    return [source.name for source in list_sources() if _is_readable(source)]
+
+
+def _is_readable(source: Registered) -> bool:
+    try:
+        models_of(source)
+    except (CatalogError, SelectionError) as error:
+        warn(f"the source {source.name} is left out: {error}")
+        return False
+    return True
 
 
 def find_model(name: str, *, sources: Sources = ()) -> Model:
@@ -169,13 +178,6 @@ def _have(model: Model, may_download: bool) -> None:
 def not_downloaded(model: Model) -> ModelZooError:
     """The error about a model that is not there."""
     return ModelZooError(f"{model.id} is not downloaded", Reason.NOT_FOUND)
-
-
-def warn(message: str) -> None:
-    """A warning about the line that called this package."""
-    import warnings
-
-    warnings.warn(message, stacklevel=4)
 
 
 def _require_manifest(model: Model) -> None:

@@ -36,8 +36,12 @@ def import_source(folder: str) -> ModuleType:
     assert spec.loader, "so it has a loader"
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    with _no_bytecode():
-        spec.loader.exec_module(module)
+    try:
+        with _no_bytecode():
+            spec.loader.exec_module(module)
+    except BaseException:
+        sys.modules.pop(name, None)
+        raise
     return module
 
 
