@@ -168,6 +168,38 @@ def test_a_killed_replacement_is_ended(tmp_path: Path, zoo: Path) -> None:
         assert not aside.parent.exists()
 
 
+def test_a_killed_replacement_of_what_fiftyone_put_there(tmp_path: Path, zoo: Path) -> None:
+    aside = write(zoo / ".modelzoo/replaced/a/s", files_of("a/s", entry("m", "w")))
+    write(aside, {"w": "weights"})
+    folder = write(tmp_path / "1", files_of("other", entry("o")))
+    modelzoo.register_source(str(folder))
+    assert [source.name for source in modelzoo.list_sources()] == ["a/s", "other"]
+    assert (zoo / "a/s/w").read_text() == "weights"
+
+
+def test_a_killed_deletion_is_ended(tmp_path: Path, zoo: Path) -> None:
+    folder = write(tmp_path / "1", files_of("s", entry("m", "w")))
+    modelzoo.register_source(str(folder))
+    (zoo / ".modelzoo/removed").mkdir()
+    (zoo / "s").rename(zoo / ".modelzoo/removed/s")
+    assert modelzoo.list_sources() == []
+    write(folder, files_of("t", entry("m", "w")))
+    modelzoo.register_source(str(folder))
+    assert [source.name for source in modelzoo.list_sources()] == ["t"]
+    assert sorted(path.name for path in (zoo / ".modelzoo").iterdir()) == ["sources.json"]
+
+
+def test_weights_beside_what_the_new_source_brings_itself(tmp_path: Path, zoo: Path) -> None:
+    folder = write(tmp_path / "1", files_of("s", entry("m", "net")))
+    modelzoo.register_source(str(folder))
+    write(zoo, {"s/net/deep/w.bin": "weights", "s/net/old.py": "code"})
+    write(folder, {"net/deep/new.txt": "from the source"})
+    modelzoo.refresh_source("s")
+    assert (zoo / "s/net/deep/w.bin").read_text() == "weights"
+    assert (zoo / "s/net/deep/new.txt").exists()
+    assert not (zoo / "s/net/old.py").exists()
+
+
 def test_two_processes_take_turns(faulty: FaultyServer, zoo: Path) -> None:
     """The second one waits, and finds nothing left to do."""
     go = threading.Event()

@@ -18,7 +18,7 @@ from .errors import CatalogError
 from .model import Model
 from .paths import MANIFEST, STATE_DIR
 from .receipts import Receipts
-from .sources import Book, Registered, book_path, present, registered, replaced
+from .sources import Book, Registered, book_path, manifests, present, registered, replaced
 
 
 class Removed(msgspec.Struct, frozen=True):
@@ -72,21 +72,26 @@ def put(zoo: Path, candidate: Candidate, before: Registered | None, now: Registe
 
 
 def put_back(zoo: Path) -> None:
-    """Undo or end what a killed run has begun: weights are nowhere else."""
+    """Undo or end what a killed run has begun: the weights may be nowhere else."""
+    shutil.rmtree(_removed(zoo), ignore_errors=True)
     if not (everything := zoo / STATE_DIR / "replaced").is_dir():
         return
-    for source in registered(zoo):
-        aside, target = replaced(zoo, source.name), zoo / source.name
+    for name in {*manifests(everything), *(source.name for source in registered(zoo))}:
+        aside, target = replaced(zoo, name), zoo / name
         with storage_errors(target):
             if aside.is_dir() and not target.exists():
                 target.parent.mkdir(parents=True, exist_ok=True)
                 aside.rename(target)
             elif aside.is_dir():
                 with contextlib.suppress(CatalogError):
-                    _carry_over(
-                        aside, target, _kept(zoo, fiftyone_format.load(target, source.name, _ignore))
-                    )
+                    models = fiftyone_format.load(target, name, _ignore)
+                    _carry_over(aside, target, _kept(zoo, models))
     shutil.rmtree(everything, ignore_errors=True)
+
+
+def _removed(zoo: Path) -> Path:
+    """Where folders go to be deleted file by file."""
+    return zoo / STATE_DIR / "removed"
 
 
 def _kept(zoo: Path, models: Iterable[Model]) -> list[str]:
@@ -100,8 +105,12 @@ def _kept(zoo: Path, models: Iterable[Model]) -> list[str]:
 
 
 def _carry_over(old: Path, new: Path, places: Iterable[str]) -> None:
+    """Move what is in these places, but for what the new source has there itself."""
     for place in places:
-        if os.path.lexists(old / place) and not os.path.lexists(new / place):
+        if (old / place).is_dir() and (new / place).is_dir():
+            inside = [name for name in os.listdir(old / place) if not consent.is_importable(name)]
+            _carry_over(old, new, [f"{place}/{name}" for name in inside])
+        elif os.path.lexists(old / place) and not os.path.lexists(new / place):
             (new / place).parent.mkdir(parents=True, exist_ok=True)
             (old / place).rename(new / place)
 
@@ -126,7 +135,7 @@ def _models(zoo: Path, source: Registered) -> list[Model]:
 
 def remove(zoo: Path, source: Registered) -> Removed:
     """Take a source away: at once, then file by file."""
-    folder, aside = source.path(zoo), replaced(zoo, source.name)
+    folder, aside = source.path(zoo), _removed(zoo) / source.name
     models, receipts = _models(zoo, source), Receipts(zoo, foreign=True)
     here = [
         m.name for m in models if any(os.path.lexists(folder / p) for p in fiftyone_format.weights(m))
@@ -141,7 +150,7 @@ def remove(zoo: Path, source: Registered) -> Removed:
             aside.parent.mkdir(parents=True, exist_ok=True)
             folder.rename(aside)
         record(zoo, remove=[source.name])
-        shutil.rmtree(zoo / STATE_DIR / "replaced", ignore_errors=True)
+        shutil.rmtree(_removed(zoo), ignore_errors=True)
         _remove_empty(folder.parent, zoo)
     return Removed(source, tuple(here))
 

@@ -112,6 +112,14 @@ def book_path(zoo: Path) -> Path:
     return zoo / STATE_DIR / "sources.json"
 
 
+def manifests(root: Path) -> list[str]:
+    """The folders with a manifest below this one, by their relative paths."""
+    try:
+        return list(_manifests(root, os.listdir(root), ()))
+    except OSError:
+        return []
+
+
 def _manifests(zoo: Path, tops: Iterable[str], known: Iterable[str]) -> Iterator[str]:
     """The folders with a manifest, as FiftyOne finds them; what is known is not looked into."""
     passed = set(known)
