@@ -20,6 +20,7 @@ import msgspec
 from ..errors import CatalogError, SelectionError
 from ..model import Model
 from ..selection import Filters, select
+from ..versions import base_name
 from . import omz
 from .index import Entry, Index, listing, locate, open_index, stamp
 
@@ -156,6 +157,8 @@ def _listed(shelves: Iterable[_Shelf]) -> list[Entry]:
         return indexes[0].entries
     entries = [entry for index in indexes for entry in index.entries]
     count = Counter(entry.name for entry in entries)
+    # A name that is another source's without a version means both.
+    count.update({base_name(entry.name, entry.version) for entry in entries if "@" in entry.name})
     return [
         e if count[e.name] == 1 else msgspec.structs.replace(e, id=f"{e.source}:{e.name}")
         for e in entries
