@@ -10,7 +10,7 @@ import modelzoo
 import pytest
 
 from tests.conftest import tool
-from tests.remote import GitHub, entry, files_of, managed, write, zipped
+from tests.remote import MANAGER, GitHub, entry, files_of, managed, write, zipped
 from tests.servers.faulty import FaultyServer, serve
 from tests.zoo import add_local_model, content, tree
 
@@ -184,3 +184,16 @@ def test_archives_of_weights(zoo: Path, faulty: FaultyServer, tmp_path: Path) ->
     assert not {"good", "flat.bin"} & set(tree(zoo / "s"))
     assert "is not downloaded" in tool("sources", "find", "goes", check=1).stderr
     assert "is not downloaded" in tool("sources", "remove", "goes", check=1).stderr
+
+
+def test_a_file_on_google_drive(
+    zoo: Path, faulty: FaultyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODELZOO_GOOGLE_DRIVE_URL", faulty.url)
+    faulty.add("/download", serve(DATA, headers={"Content-Disposition": "attachment"}))
+    manager = {"type": MANAGER, "config": {"google_drive_id": "1JYx2Z6or9-_m"}}
+    files = files_of("s", entry("m", "w.pb", manager=manager))
+    modelzoo.register_source(str(write(tmp_path / "src", files)))
+    modelzoo.download("m")
+    assert (zoo / "s/w.pb").read_bytes() == DATA
+    assert "id=1JYx2Z6or9-_m" in faulty.requests[0].path

@@ -99,7 +99,7 @@ def download_zoo_model(
     overwrite: bool = False,
     *,
     trust_remote_code: bool = False,
-    error_level: int = 0,
+    error_level: int | None = None,
 ) -> tuple[Model, str | None]:
     """Download a model, unless it is there; returns what it is and where it is.
 
@@ -121,7 +121,7 @@ def load_zoo_model(
     download_if_necessary: bool = True,
     ensure_requirements: bool = True,
     *,
-    error_level: int = 0,
+    error_level: int | None = None,
     trust_remote_code: bool = False,
     **kwargs: Any,
 ) -> Any:
@@ -140,13 +140,13 @@ def delete_zoo_model(name: str) -> None:
     remote.delete_model(get_zoo_model(name))
 
 
-def ensure_zoo_model_requirements(name: str, error_level: int = 0) -> None:
+def ensure_zoo_model_requirements(name: str, error_level: int | None = None) -> None:
     """Raise MissingRequirements when packages that the model needs are missing."""
     ensure([get_zoo_model(name)], _level(error_level), warn)
 
 
-def _level(number: int) -> Level:
-    """What FiftyOne's numbers mean."""
-    if number not in range(len(LEVELS)):
+def _level(number: int | None) -> Level:
+    """What FiftyOne's numbers mean; None is its default, an error."""
+    if number not in (None, *range(len(LEVELS))):
         raise UsageError(f"expected an error level of 0, 1 or 2, got {number!r}")
-    return LEVELS[number]
+    return LEVELS[number or 0]
