@@ -120,6 +120,9 @@ def test_a_misspelled_folder_is_no_repository(
     done = tool("downloader", "--all", "--source", "public/nett", cwd=tmp_path, check=1)
     assert 'No such source: "public/nett"' in done.stderr
     assert faulty.requests == []
+    done = tool("downloader", "--all", "--source", "./nothing.zip", cwd=tmp_path, check=1)
+    assert 'No such source: "./nothing.zip"' in done.stderr
+    assert not zoo.exists()
     GitHub(faulty, faulty).push("some/repo", files_of("s", entry("hub")))
     tool("downloader", "--all", "--source", "some/repo", cwd=tmp_path)
     assert [source.name for source in modelzoo.list_sources()] == ["s"]

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from . import remote
-from .api import download, find, warn
+from .api import download, warn
 from .errors import UsageError
 from .model import Model
 from .requirements import LEVELS, Level, ensure
@@ -39,14 +39,10 @@ def list_zoo_models(
 ) -> list[str]:
     """The names of the models that have all of the tags and one of the licenses."""
     wanted, licenses = _several(tags), _several(license)
-    names = remote.registered_names()
-    if source is not None:
-        names = [found.name for found in named(remote.list_sources(), source) if found.name in names]
-    if not names:
-        return []
+    names = None if source is None else {s.name for s in named(remote.list_sources(), source)}
     return sorted(
         model.id
-        for model in find(sources=names)
+        for model in remote.registered_models(names)
         if wanted.issubset(model.tags)
         and (not licenses or licenses & {text.strip() for text in model.license_url.split(",")})
     )

@@ -151,14 +151,14 @@ def remove(zoo: Path, source: Registered) -> Removed:
             folder.rename(aside)
         record(zoo, remove=[source.name])
         shutil.rmtree(_removed(zoo), ignore_errors=True)
-        _remove_empty(folder.parent, zoo)
+        remove_empty(folder.parent, zoo)
     return Removed(source, tuple(here))
 
 
-def _remove_empty(folder: Path, zoo: Path) -> None:
-    """Remove the folders above that hold nothing else."""
+def remove_empty(folder: Path, root: Path) -> None:
+    """Remove the folder, and those above it up to the root, as far as they hold nothing."""
     with contextlib.suppress(OSError):
-        while folder != zoo:
+        while folder != root:
             folder.rmdir()
             folder = folder.parent
 

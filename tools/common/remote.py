@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from . import consent, installing, remote_code
 from .api import Listener, Sources, download, find, make_engine, warn
+from .catalog import Choice, choose
 from .catalog import fiftyone as fiftyone_format
 from .disk import storage_errors
 from .engine import Engine
-from .errors import CatalogError, ModelZooError, Reason, SelectionError
+from .errors import ModelZooError, Reason, SelectionError
 from .events import Event, Report
 from .model import Model
 from .paths import MANIFEST, PARTIAL_SUFFIX
-from .placing import Removed
+from .placing import Removed, remove_empty
 from .plan import ModelPlan, make_plans
 from .receipts import Receipts
 from .requirements import Level, ensure, parse_level
-from .sources import Registered, registered, zoo_dir
+from .selection import Filters
+from .sources import Registered, catalog_sources, registered, zoo_dir
 from .trust import allow_code
 from .versions import fiftyone_name
 
@@ -78,26 +83,27 @@ def models_of(source: Registered) -> list[Model]:
     return find(sources=[source.name])
 
 
-def registered_names() -> list[str]:
-    """What restricts the catalog to the registered sources; one that cannot be read is left out."""
-    return [source.name for source in list_sources() if _is_readable(source)]
+def _choice(filters: Filters | None, names: Collection[str] | None = None) -> Choice:
+    """Models of the registered sources, or of those that are named; what cannot be read is left out."""
+    zoo = zoo_dir()
+    known = catalog_sources(zoo, registered(zoo))
+    sources = [s for s in known if names is None or s.name in names]
+    return choose([msgspec.structs.replace(s, lenient=True) for s in sources], filters, warn)
 
 
-def _is_readable(source: Registered) -> bool:
-    try:
-        models_of(source)
-    except (CatalogError, SelectionError) as error:
-        warn(f"the source {source.name} is left out: {error}")
-        return False
-    return True
+def registered_models(names: Collection[str] | None = None) -> list[Model]:
+    """All models of the registered sources, or of those that are named."""
+    return list(_choice(None, names).models())
 
 
 def find_model(name: str, *, sources: Sources = ()) -> Model:
     """The one model of this name among the registered sources; SelectionError when there is none."""
-    within = sources or registered_names()
-    if not within:
+    if sources:
+        models = find(name, sources=sources)
+    elif list_sources():
+        models = list(_choice(Filters(patterns=(name,))).models())
+    else:
         raise SelectionError(f'No matching models: "{name}"; no source is registered.')
-    models = find(name, sources=within)
     if len(models) > 1:
         raise SelectionError(f'"{name}" means several models.', [model.id for model in models][:3])
     return models[0]
@@ -105,10 +111,7 @@ def find_model(name: str, *, sources: Sources = ()) -> Model:
 
 def downloaded_models() -> dict[str, tuple[Path | None, Model]]:
     """The models of registered sources that are there: where, and what they are, by name."""
-    if not (names := registered_names()):
-        return {}
-    models = [model for model in find(sources=names) if model.home]
-    return {m.id: (model_path(m), m) for m in models if is_downloaded(m)}
+    return {m.id: (model_path(m), m) for m in registered_models() if m.home and is_downloaded(m)}
 
 
 def is_downloaded(model: Model) -> bool:
@@ -132,7 +135,7 @@ def model_path(model: Model) -> Path | None:
     places = fiftyone_format.weights(model)
     if not places:
         return None
-    folder = Path(model.home) / model.subdirectory
+    folder = Path(model.home).absolute() / model.subdirectory
     return next((folder / p for p in places if os.path.lexists(folder / p)), folder / places[0])
 
 
@@ -200,6 +203,8 @@ def delete_model(model: Model) -> list[Path]:
             for suffix in (PARTIAL_SUFFIX, f"{PARTIAL_SUFFIX}.json"):
                 _remove(folder / (name + suffix))
     receipts.forget(model)
+    for path in removed:
+        remove_empty(path.parent, folder)
     return removed
 
 

@@ -116,11 +116,13 @@ def in_words(source: Registered) -> str:
 
 def _is_reference(text: str) -> bool:
     """Whether a text is to be fetched; one that looks like a misspelled path is not."""
-    from ..references import GitHubReference, parse_reference
+    from ..references import GitHubReference, LocalReference, parse_reference
 
     try:
         reference = parse_reference(text)
     except UsageError:
         return False
+    if isinstance(reference, LocalReference):
+        return os.path.isfile(reference.path)
     is_short = isinstance(reference, GitHubReference) and "://" not in text
     return not (is_short and os.path.isdir(text.partition("/")[0]))
