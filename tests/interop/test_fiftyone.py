@@ -121,7 +121,8 @@ def test_every_model_of_fiftyones_own_manifests_is_planned(tmp_path: Path, zoo: 
         document = json.loads(path.read_text()) | {"name": name}
         write(tmp_path / path.stem, {"manifest.json": json.dumps(document)})
         ours.register_zoo_model_source(str(tmp_path / path.stem))
-        done = tool("downloader", "--all", "--source", name, "--dry_run", "--progress_format=json")
+        arguments = ["--all", "--source", name, "--dry_run", "--progress_format=json"]
+        done = tool("downloader", *arguments, "--trust_remote_code")
         rows = json.loads(done.stdout)["models"]
         names = {row["model"] for row in rows}
         for model in document["models"]:
