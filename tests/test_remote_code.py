@@ -213,7 +213,7 @@ def test_code_of_no_use(register: Register, init: str, problem: str) -> None:
 def test_a_source_without_code(tmp_path: Path, zoo: Path) -> None:
     folder = write(tmp_path / "plain", files_of("plain", entry("m", "w.bin"), entry("hub"), code=False))
     modelzoo.register_source(str(folder))
-    assert "FileNotFoundError" in failure(trust_remote_code=True)[1]
+    assert "the source has no __init__.py" in failure(trust_remote_code=True)[1]
     assert modelzoo.download("hub").successful  # there is nothing to download
     with pytest.raises(ModelZooError, match=r"cannot be used.*__init__\.py"):
         foz.load_zoo_model("hub", trust_remote_code=True)
@@ -223,6 +223,8 @@ def test_bytecode_of_a_source_is_never_believed(register: Register, zoo: Path, t
     register(entry("m", "w.bin"))
     foz.download_zoo_model("m", trust_remote_code=True)
     source = zoo / "me/src"
+    foz.load_zoo_model("m")
+    assert not (source / "__pycache__").exists()
     text = (source / "weights.py").read_text()
     stat = (source / "weights.py").stat()
     (source / "weights.py").write_text("make = None; EVIL = 1".ljust(len(text)))

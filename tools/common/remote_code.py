@@ -33,6 +33,8 @@ def download_model(step: DownloadModel, folder: Path, staging: Path, cancel: Can
 
     Its standard output goes to our standard error; it ends with us, however we end.
     """
+    if not step.manager and not (folder / "__init__.py").is_file():
+        _refuse(step, "the source has no __init__.py")
     consent.require(folder, step.source)
     target = staging / safe_path(step.file)
     with storage_errors(staging):
@@ -47,7 +49,7 @@ def download_model(step: DownloadModel, folder: Path, staging: Path, cancel: Can
             "config": step.config,
             "error": str(error),
         }
-        status = _run(json.dumps(task), staging, scratch, cancel)
+        status = _run(json.dumps(task), staging, cancel)
         if status == source_module.FAILED and error.is_file():
             _refuse(step, error.read_text("utf-8", "replace")[:_MAX_ERROR])
         if status != 0:
@@ -62,11 +64,10 @@ def _refuse(step: DownloadModel, problem: str) -> None:
     raise PostprocessingError(f'{what} of the source "{step.source}": {problem}')
 
 
-def _run(task: str, staging: Path, scratch: str, cancel: Cancel) -> int:
+def _run(task: str, staging: Path, cancel: Cancel) -> int:
     """The exit status of the child process; raises Interrupted when it was stopped."""
-    flags = ["-B", "-X", f"pycache_prefix={scratch}"]
     process = subprocess.Popen(  # noqa: S603 - it is our file, and what it runs was consented to
-        [sys.executable, *flags, "-c", _START, source_module.__file__, task],
+        [sys.executable, "-c", _START, source_module.__file__, task],
         stdin=subprocess.PIPE,  # nothing is written: that it closes tells the child to end
         stdout=2 if sys.stderr is not None else subprocess.DEVNULL,
         cwd=staging,

@@ -5,56 +5,72 @@ Only the standard library is used: a child process runs this very file, see remo
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import importlib
+import importlib.abc
+import importlib.machinery
 import importlib.util
 import json
 import os
 import signal
 import sys
-import tempfile
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
 FAILED = 70  # the exit status of a child whose error is in the file that was named
 
 
+class _Loader(importlib.machinery.SourceFileLoader):
+    """Loads what can be read: consent is to that, so no bytecode is believed, and none is kept."""
+
+    def path_stats(self, path: Any) -> Mapping[str, Any]:
+        """Without times nothing can be compared with a `__pycache__`; the caller expects this error."""
+        raise OSError
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    """Finds the modules of one source, in its folder alone."""
+
+    def __init__(self, package: str) -> None:
+        self.package = package
+
+    def find_spec(self, name: str, path: Any, target: Any = None) -> Any:
+        """See MetaPathFinder."""
+        if path is None or not name.startswith(f"{self.package}."):
+            return None
+        machinery = importlib.machinery
+        kinds = (
+            (machinery.ExtensionFileLoader, machinery.EXTENSION_SUFFIXES),
+            (_Loader, machinery.SOURCE_SUFFIXES),
+        )
+        finders = (machinery.FileFinder(place, *kinds) for place in path)
+        return next(filter(None, (finder.find_spec(name) for finder in finders)), None)
+
+
 def import_source(folder: str) -> ModuleType:
-    """The source's package, freshly imported; relative imports inside it work.
+    """The source's package, freshly imported; relative imports inside it work, also later ones.
 
     Raises FileNotFoundError when it has no `__init__.py`, and whatever its code raises.
     """
     name = "modelzoo_source_" + hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]
     for old in [n for n in sys.modules if n == name or n.startswith(f"{name}.")]:
         del sys.modules[old]
-    spec = importlib.util.spec_from_file_location(name, os.path.join(folder, "__init__.py"))
-    assert spec, "the name ends with .py"
-    assert spec.loader, "so it has a loader"
+    if not any(isinstance(f, _Finder) and f.package == name for f in sys.meta_path):
+        sys.meta_path.insert(0, _Finder(name))
+    path = os.path.join(folder, "__init__.py")
+    spec = importlib.util.spec_from_file_location(name, path, loader=_Loader(name, path))
+    assert spec, "a loader was given"
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        with _no_bytecode():
-            spec.loader.exec_module(module)
+        _Loader(name, path).exec_module(module)
     except BaseException:
         sys.modules.pop(name, None)
         raise
     return module
-
-
-@contextlib.contextmanager
-def _no_bytecode() -> Iterator[None]:
-    """Neither write nor believe a `__pycache__`: consent is to what can be read."""
-    before = sys.dont_write_bytecode, sys.pycache_prefix
-    with tempfile.TemporaryDirectory() as nowhere:
-        sys.dont_write_bytecode, sys.pycache_prefix = True, nowhere
-        try:
-            yield
-        finally:
-            sys.dont_write_bytecode, sys.pycache_prefix = before
 
 
 def function_of(folder: str, name: str) -> Any:
@@ -75,8 +91,7 @@ def classes_of(folder: str, dotted: str) -> tuple[Any, Any]:
     if not where.strip(".") or os.path.isfile(f"{top}.py") or os.path.isdir(top):
         source = import_source(folder)
         inside = where.lstrip(".")
-        with _no_bytecode():
-            module = importlib.import_module(f".{inside}", source.__name__) if inside else source
+        module = importlib.import_module(f".{inside}", source.__name__) if inside else source
     else:
         module = importlib.import_module(where)
     return getattr(module, name), getattr(module, f"{name}Config", None)
