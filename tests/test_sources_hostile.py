@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,26 @@ def test_what_is_no_source(
     assert installed(zoo) == set()
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"no archive",
+        zipped({}),
+        zipped({"manifest.json": "{"}),
+        zipped({"../x": "y"}),
+        zipped({f"{n}/manifest.json": '{"models": []}' for n in "ab"}),
+    ],
+    ids=range(5),
+)
+def test_no_error_tells_a_secret(faulty: FaultyServer, zoo: Path, data: bytes) -> None:
+    faulty.add("/x.zip", serve(data))
+    url = f"{faulty.url}/x.zip?token=S3CRET".replace("//", "//me:S3CRET@")
+    done = tool("sources", "register", url, check=1)
+    assert f"{faulty.url}/x.zip" in done.stderr
+    assert "S3CRET" not in done.stderr
+    assert installed(zoo) == set()
+
+
 def test_a_page_instead_of_an_archive(faulty: FaultyServer, zoo: Path) -> None:
     faulty.add("/x.zip", serve(b"<!doctype html><title>Sign in</title>", content_type="text/html"))
     with pytest.raises(ModelZooError, match="web page"):
@@ -142,6 +163,26 @@ def test_a_damaged_record_is_an_error_that_says_what_to_do(zoo: Path, data: byte
     assert "sources.json" in done.stderr
     assert "remove it" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_what_others_put_there_is_hostile_too(zoo: Path) -> None:
+    """FiftyOne takes any name, and keeps what is secret in a URL."""
+    evil = {"url": "https://me:S3CRET@h.org/x.zip?token=S3CRET\x1b[31m", "name": "s"}
+    model = entry("m", description="\x1b[2Jgone", tags=["\x1b]0;x\x07"], license="a\nb")
+    write(zoo / "s", files_of("s", model) | {"manifest.json": json.dumps(evil | {"models": [model]})})
+    write(zoo / "a\x1b[31mb", files_of("x", entry("n")))
+    write(zoo / "c:d", files_of("x", entry("n")))
+    (source,) = modelzoo.list_sources()
+    assert source.reference == "https://h.org/x.zip?token=***"
+    for arguments in (
+        ["list"],
+        ["show", "s"],
+        ["list", "--format=json"],
+        ["show", "s", "--format=json"],
+    ):
+        done = tool("sources", *arguments)
+        assert "\x1b" not in done.stdout + done.stderr
+        assert "S3CRET" not in done.stdout
 
 
 def test_links_in_the_zoo_do_not_lead_round_in_circles(zoo: Path) -> None:

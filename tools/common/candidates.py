@@ -38,7 +38,7 @@ def candidates(reference: Reference, fetched: Fetched) -> list[Candidate]:
     if two := clash(names):
         raise CatalogError(
             f'two manifests are called "{two[0]}" and "{two[1]}", which cannot both be there',
-            file=reference.url,
+            file=mask(reference.url),
         )
     found = [
         _read(name, folder, reference, fetched) for name, folder in zip(names, manifests, strict=True)
@@ -89,7 +89,7 @@ def _other_format(reference: Reference, fetched: Fetched) -> Candidate:
     module = next((m for m in modules if m is not fiftyone_format and m.recognises(root)), None)
     if module is None:
         problem = f"holds no {MANIFEST}, nor models of another known format"
-        raise CatalogError(problem, file=reference.url)
+        raise CatalogError(problem, file=mask(reference.url))
     with _as_fetched(reference, fetched):
         name = _checked(reference.default_name, root)
         models = module.load(root, name, _ignore)

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from .archives import MAX_ENTRIES, unpack
+from .credentials import mask
 from .disk import storage_errors
 from .engine import Engine, Job
 from .errors import CatalogError, ModelZooError, Reason, TransferError, UnsafePathError
@@ -44,7 +45,7 @@ def fetch(reference: Reference, staging: Path, engine: Engine) -> Fetched:
         try:
             unpack(staging / name, content, _form(name), engine.cancel)
         except ModelZooError as error:
-            raise ModelZooError(f"{reference.url}: {error}", error.reason) from None
+            raise ModelZooError(f"{mask(reference.url)}: {error}", error.reason) from None
         commit = None
         if isinstance(reference, GitHubReference):
             commit = _commit(staging / name, content)
@@ -58,7 +59,7 @@ def _archive(reference: Reference) -> tuple[str, str]:
         return "source.zip", reference.archive_url
     path = reference.path if isinstance(reference, LocalReference) else reference.url.partition("?")[0]
     if not is_archive(path):
-        raise ModelZooError(f"{path} is neither a folder nor an archive that can be unpacked")
+        raise ModelZooError(f"{mask(path)} is neither a folder nor an archive that can be unpacked")
     return "source" + path[len(archive_stem(path)) :].lower(), reference.url
 
 
@@ -112,13 +113,14 @@ def _commit(archive: Path, content: Path) -> str | None:
 def _only_folder(content: Path) -> Path:
     """The folder that holds everything else, where an archive has one."""
     inside = list(content.iterdir())
-    return inside[0] if len(inside) == 1 and inside[0].is_dir() else content
+    alone = len(inside) == 1 and inside[0].is_dir() and inside[0].name[0] != "."
+    return inside[0] if alone else content
 
 
 def _drop_left_behind(content: Path) -> None:
     """Remove bytecode: it cannot be read by whoever is asked for consent."""
     for path in [*content.rglob("*")]:
-        if path.name in _LEFT_BEHIND:
+        if path.name in _LEFT_BEHIND and path.is_dir():
             shutil.rmtree(path)
 
 

@@ -68,7 +68,7 @@ def registered(zoo: Path) -> list[Registered]:
         return []
     known = {source.name: source for source in present(zoo)} if STATE_DIR in names else {}
     found = dict.fromkeys(_manifests(zoo, names, known))
-    known |= {name: _unrecorded(zoo, name) for name in found if name not in known}
+    known |= {n: _unrecorded(zoo, n) for n in found if n not in known and _is_safe(n)}
     return sorted(known.values(), key=lambda source: source.name)
 
 
@@ -142,9 +142,17 @@ def _manifests(zoo: Path, tops: Iterable[str], known: Iterable[str]) -> Iterator
                 rest += [f"{name}/{folder}" for folder in folders if folder[0] != "."]
 
 
+def _is_safe(name: str) -> bool:
+    with contextlib.suppress(UnsafePathError):
+        return bool(safe_path(name))
+    return False
+
+
 def _unrecorded(zoo: Path, name: str) -> Registered:
     """A source that somebody else has put there."""
     from datetime import datetime, timezone
+
+    from .credentials import mask
 
     path, url, changed = zoo / name / MANIFEST, None, 0.0
     with contextlib.suppress(OSError, ValueError, RecursionError):
@@ -152,7 +160,7 @@ def _unrecorded(zoo: Path, name: str) -> Registered:
         with path.open("rb") as file:
             url = msgspec.json.decode(file.read(MAX_BYTES), type=_Origin).url
     date = datetime.fromtimestamp(changed, timezone.utc).isoformat("T", "seconds")
-    return Registered(name=name, reference=url, date=date)
+    return Registered(name=name, reference=mask(url) if url else None, date=date)
 
 
 class _Origin(msgspec.Struct):

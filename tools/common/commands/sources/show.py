@@ -10,7 +10,7 @@ from ...description import describe
 from ...model import Model
 from ...remote import is_downloaded, model_path, models_of
 from ...reporting.json import document
-from ...reporting.stream import write_all, write_text
+from ...reporting.stream import printable, write_all, write_text
 from ...sources import registered, require_named, zoo_dir
 from ..options import Parser
 from ..session import OK
@@ -51,4 +51,4 @@ def _as_text(found: dict[str, Any], models: list[dict[str, Any]]) -> str:
         lines.append(f"  {model['name']}{here}")
         told = (model["license_url"], ", ".join(model["tags"]), model["description"])
         lines += [f"      {text}" for text in told if text]
-    return "".join(f"{line}\n" for line in lines)
+    return "".join(f"{printable(line)}\n" for line in lines)
