@@ -89,6 +89,14 @@ def zipped(files: Mapping[str, str | bytes], top: str = "", comment: str = "") -
     return data.getvalue()
 
 
+def code(download: str, load: str = "pass") -> str:
+    """An `__init__.py` whose functions have these bodies."""
+    body = "\n".join(f"    {line}" for line in download.splitlines())
+    return (
+        f"def download_model(model_name, model_path):\n{body}\ndef load_model(*a, **k):\n    {load}\n"
+    )
+
+
 class GitHub:
     """A loopback server that answers as GitHub's API does: with a redirect to its downloads."""
 

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import py_compile
-import signal
-import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,8 +14,8 @@ import pytest
 from modelzoo import fiftyone as foz
 from modelzoo.errors import ConsentRequired, ModelZooError, Reason
 
-from tests.conftest import TOOLS, tool
-from tests.remote import CODE, entry, files_of, managed, write
+from tests.conftest import tool
+from tests.remote import CODE, code, entry, files_of, managed, write
 from tests.zoo import tree
 
 Register = Callable[..., Path]
@@ -50,13 +46,6 @@ def failure(name: str = "m", **options: Any) -> tuple[Reason | None, str]:
         modelzoo.download(name, **options)
     outcome = caught.value.summary.models[0]
     return outcome.reason, outcome.message or ""
-
-
-def code(download: str, load: str = "pass") -> str:
-    body = "\n".join(f"    {line}" for line in download.splitlines())
-    return (
-        f"def download_model(model_name, model_path):\n{body}\ndef load_model(*a, **k):\n    {load}\n"
-    )
 
 
 def test_nothing_runs_without_consent(register: Register, zoo: Path, tmp_path: Path) -> None:
@@ -151,18 +140,6 @@ def test_what_is_downloaded_is_in_the_receipt_and_not_brought_again(
     assert not {"w.bin", "labels.txt"} & set(tree(zoo / "me/src"))
 
 
-def test_standard_output_stays_ours(register: Register, zoo: Path) -> None:
-    noisy = "import os\nprint('from python')\nos.system('echo from a child')\n"
-    noisy += "open(model_path, 'w').write('w')"
-    register(entry("m", "w.bin"), __init___py=code(noisy))
-    done = tool("downloader", "--name", "m", "--trust_remote_code", "--progress_format=json")
-    kinds = [json.loads(line)["$type"] for line in done.stdout.splitlines()]
-    assert (kinds[0], kinds[-1]) == ("run_begin", "run_end")
-    assert "model_postprocessing_end" in kinds
-    assert "from python" in done.stderr
-    assert "from a child" in done.stderr
-
-
 @pytest.mark.parametrize(
     ("body", "problem"),
     [
@@ -236,48 +213,6 @@ def test_bytecode_of_a_source_is_never_believed(register: Register, zoo: Path, t
     assert foz.load_zoo_model("m").what[3] == "weights of m"
     module = sys.modules[type(foz.load_zoo_model("m")).__module__]
     assert not hasattr(module.weights, "EVIL")
-
-
-SLEEPER = """
-import os, subprocess, sys, time
-started = {path!r}
-child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-with open(started + ".new", "w") as file:
-    file.write(str(os.getpid()) + " " + str(child.pid))
-os.rename(started + ".new", started)
-time.sleep(600)
-"""
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=str)
-def test_it_ends_with_us(register: Register, zoo: Path, tmp_path: Path, number: signal.Signals) -> None:
-    """Also what it has started, and also when there is nobody left to end it."""
-    started = tmp_path / "started"
-    register(entry("m", "w.bin"), __init___py=code(SLEEPER.format(path=str(started)).strip()))
-    command = [sys.executable, str(TOOLS / "downloader.py"), "--name", "m", "--trust_remote_code"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        wait_until(started.exists)
-        process.send_signal(number)
-        process.communicate(timeout=20)
-    assert process.returncode == (130 if number == signal.SIGINT else -signal.SIGKILL)
-    for pid in map(int, started.read_text().split()):
-        wait_until(lambda pid=pid: not is_alive(pid))  # type: ignore[misc]
-    assert not (zoo / "me/src/w.bin").exists()
-
-
-def wait_until(done: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not done():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state not in "ZX"
 
 
 NET = """
