@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
@@ -20,6 +21,7 @@ from .errors import ConsentRequired
 from .paths import PARTIAL_SUFFIX
 
 MAX_BYTES = 64 << 20
+_extending = threading.Lock()  # several models of one source can come at once
 _PASSING = (PARTIAL_SUFFIX, f"{PARTIAL_SUFFIX}.json")
 
 
@@ -50,11 +52,12 @@ def grant(folder: Path, weights: Iterable[str]) -> None:
 
 def extend(folder: Path, names: Iterable[str]) -> None:
     """Expect these files too, which came by what was allowed; raises StorageError."""
-    if (consent := _load(folder)) is not None:
-        known = dict.fromkeys([*consent.brought, *(n for n in names if n not in consent.files)])
-        with storage_errors(path := _path(folder)):
-            changed = msgspec.structs.replace(consent, brought=tuple(known))
-            write_whole(path, msgspec.json.encode(changed))
+    with _extending:
+        if (consent := _load(folder)) is not None:
+            known = dict.fromkeys([*consent.brought, *(n for n in names if n not in consent.files)])
+            with storage_errors(path := _path(folder)):
+                changed = msgspec.structs.replace(consent, brought=tuple(known))
+                write_whole(path, msgspec.json.encode(changed))
 
 
 def revoke(folder: Path) -> None:
@@ -127,7 +130,7 @@ def _is_expected(name: str, consent: Consent) -> bool:
 
 def is_importable(name: str) -> bool:
     """Whether Python could run a file of this name by importing it."""
-    return name.endswith((".py", ".pyc", ".so", ".pyd"))
+    return name.lower().endswith((".py", ".pyc", ".so", ".pyd"))
 
 
 def _load(folder: Path) -> Consent | None:
