@@ -18,10 +18,13 @@ def claim(destination: Path) -> Partial | None:
 
     Where locks do not work the file has a name of its own: it is not resumed, and the rename decides.
     """
-    path = destination.with_name(destination.name + PARTIAL_SUFFIX)
+    path = Path(f"{destination}{PARTIAL_SUFFIX}")
     with storage_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, created = _open(path)
+        try:
+            handle, created = _open(path)
+        except FileNotFoundError:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, created = _open(path)
         try:
             locked = filelock.lock_descriptor(handle, blocking=False)
         except OSError:

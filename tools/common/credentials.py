@@ -59,6 +59,7 @@ class Credential(NamedTuple):
         return f"{self.name} ({hash(self.header):x})"
 
 
+@lru_cache(maxsize=1024)
 def host_of(url: str) -> Host:
     """Whom a request for the URL reaches; ValueError where programs could read it differently."""
     parts = urlsplit(url)

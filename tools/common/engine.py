@@ -12,7 +12,7 @@ import msgspec
 
 from .cache import Cache
 from .cancel import Cancel
-from .checksum import Checksum
+from .checksum import CHUNK, Checksum
 from .clock import Clock
 from .credentials import mask
 from .errors import Reason, TransferError
@@ -120,16 +120,19 @@ class Progress:
 
     def __init__(self, job: Job, engine: Engine, kind: OriginKind) -> None:
         self._job, self._engine, self._kind = job, engine, kind
-        self._shown, self._size = float("-inf"), -1
+        self._shown, self._size = engine.clock.now(), -1
 
     def add(self, count: int) -> None:
         """So many bytes came from there."""
         self._engine.traffic.add(self._kind, count)
 
     def show(self, size: int, last: bool = False) -> None:
-        """Report that `size` bytes are here: the first time, from time to time, and at last."""
+        """Report that `size` bytes are here: from time to time, and at last."""
         now = self._engine.clock.now()
-        if (last and size != self._size) or now - self._shown >= self._engine.progress_interval:
+        due = now - self._shown >= self._engine.progress_interval
+        # A small file is there before anybody can look; of a large one they want to see that it comes.
+        first = self._size < 0 and size >= CHUNK
+        if due or first or (last and size != self._size):
             self._shown, self._size = now, size
             event = ModelFileDownloadProgress(
                 model=self._job.model, model_file=self._job.file.name, size=size, origin=self._kind

@@ -65,6 +65,7 @@ class Partial:
         self._provenance: Provenance | None = None
         self._later = Ranges()
         self._noted, self._since_notes = False, 0
+        self._may_have_notes = shared
         self._named = False
         self.size = os.fstat(handle).st_size if shared else 0
         """Bytes that are there from the beginning, without a gap."""
@@ -81,6 +82,8 @@ class Partial:
     @property
     def received(self) -> int:
         """Bytes that are there, those after gaps included."""
+        if not self._later:
+            return self.size
         with self._lock:
             return self.size + sum(stop - start for start, stop in self._later)
 
@@ -96,7 +99,7 @@ class Partial:
 
     @property
     def _notes(self) -> Path:
-        return self.path.with_name(self.path.name + ".json")
+        return Path(f"{self.path}.json")
 
     def _read_notes(self) -> None:
         # Notes from a killed run may be cut off, others may hold anything: then there are none.
@@ -183,6 +186,8 @@ class Partial:
 
     def _note_in_time(self, start: int, stop: int) -> None:
         """Before bytes come after a gap it must be on record which ones are there."""
+        if start == self.size and not self._later and (self._noted or stop < WORTH_RESUMING):
+            return
         with self._lock:
             gaps = bool(self._later) or start > self.size
             if gaps:
@@ -196,6 +201,7 @@ class Partial:
 
     def _write_notes(self, provenance: Provenance, gaps: bool) -> None:
         ranges = ((0, self.size), *self._later) if gaps else ()
+        self._may_have_notes = True
         handle = os.open(self._notes, os.O_WRONLY | os.O_CREAT | PLAIN, 0o666)
         with open(handle, "wb") as file:
             file.write(msgspec.json.encode(_Notes(provenance, ranges)))
@@ -247,8 +253,9 @@ class Partial:
             self._named = True
 
     def _forget(self) -> None:
-        if self._shared:
+        if self._may_have_notes:
             self._notes.unlink(missing_ok=True)
+            self._may_have_notes = False
         self._provenance, self._noted = None, False
 
     def _let_go(self) -> None:

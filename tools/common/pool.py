@@ -26,7 +26,8 @@ class Pool:
 
     def __init__(self, workers: int, clock: Clock, cancel: Cancel) -> None:
         self._workers, self._clock, self._cancel = workers, clock, cancel
-        self._changed = threading.Condition()
+        lock = threading.Lock()
+        self._changed, self._ended = threading.Condition(lock), threading.Condition(lock)
         self._waiting: list[tuple[float, int, Task]] = []
         self._order = itertools.count()
         self._active = self._running = 0
@@ -54,9 +55,9 @@ class Pool:
         """Wait for the workers to end, until a deadline on the monotonic clock if there is one."""
         # Not with Thread.join: before Python 3.13 an interrupted join takes the thread for ended.
         # In steps, because Windows does not deliver Ctrl-C inside a long wait.
-        with self._changed:
+        with self._ended:
             while self._running and (deadline is None or time.monotonic() < deadline):
-                self._changed.wait(1.0 if deadline is None else deadline - time.monotonic())
+                self._ended.wait(1.0 if deadline is None else deadline - time.monotonic())
 
     def _stop(self) -> None:
         self._cancel.set()
@@ -71,9 +72,9 @@ class Pool:
             self._error = self._error or error
             self._stop()
         finally:
-            with self._changed:
+            with self._ended:
                 self._running -= 1
-                self._changed.notify_all()
+                self._ended.notify_all()
 
     def _put_back(self, task: Task, delay: float | None) -> None:
         with self._changed:
@@ -81,7 +82,8 @@ class Pool:
             if delay is not None:
                 due = self._clock.now() + delay
                 heapq.heappush(self._waiting, (due, next(self._order), task))
-            self._changed.notify_all()
+            if delay is not None or not self._active:  # nobody waits for anything else
+                self._changed.notify_all()
 
     def _next(self) -> Task | None:
         """A task that can go on, as soon as there is one; None when there will be none."""

@@ -36,7 +36,7 @@ Waits = Generator[float, None, T]
 def bring(job: Job, engine: Engine) -> Waits[Delivery]:
     """Bring one file home; raises TransferError, StorageError or Interrupted."""
     seen = identity(job.destination)
-    if not engine.force and (found := adopt(job)):
+    if seen and not engine.force and (found := adopt(job)):
         return found
     partial = yield from _mine(lambda: claim(job.destination), job, engine)
     with partial:
