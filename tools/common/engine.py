@@ -17,7 +17,7 @@ from .clock import Clock
 from .credentials import mask
 from .errors import Reason, TransferError
 from .events import Event, ModelFileDownloadProgress, OriginKind, Report
-from .gates import Connections, Gates, RateLimit, backoff
+from .gates import Connections, Gates, Lesson, RateLimit, backoff, keep_to_oneself
 from .model import ModelFile, Origin
 from .stores import Stores
 
@@ -77,12 +77,13 @@ class Engine:
     backoff: Callable[[int], float] = backoff
     connections: Connections = field(default_factory=Connections)
     limit_rate: float | None = None
+    share: Callable[[Lesson], None] = keep_to_oneself
     traffic: Traffic = field(default_factory=Traffic)
     gates: Gates = field(init=False)
     limit: RateLimit = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "gates", Gates(self.clock))
+        object.__setattr__(self, "gates", Gates(self.clock, self.share))
         object.__setattr__(self, "limit", RateLimit(self.limit_rate, self.clock, self.cancel))
         object.__setattr__(self, "report", _one_at_a_time(self.report))
 

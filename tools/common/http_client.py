@@ -30,7 +30,9 @@ class HttpClient:
     """
 
     def __init__(self, timeout: float) -> None:
-        self._timeout = timeout
+        from requests.adapters import HTTPAdapter  # now, so that a fork of this process has it
+
+        self._timeout, self._make_adapter = timeout, HTTPAdapter
         self._local = threading.local()
         self._routes: dict[str, Route] = {}
 
@@ -77,9 +79,7 @@ class HttpClient:
         """What makes the connections of this thread."""
         adapter: HTTPAdapter | None = getattr(self._local, "adapter", None)
         if adapter is None:
-            from requests.adapters import HTTPAdapter
-
-            adapter = self._local.adapter = HTTPAdapter()
+            adapter = self._local.adapter = self._make_adapter()
         return adapter
 
     @property

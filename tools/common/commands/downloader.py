@@ -12,7 +12,7 @@ from ..api import MAX_INTERVAL, MAX_JOBS, MAX_TIMEOUT, Listener, make_engine
 from ..cache import Cache
 from ..disk import write_whole
 from ..errors import Interrupted, UsageError
-from ..jobs import run
+from ..jobs import processors, run
 from ..outcome import Summary
 from ..plan import ModelPlan, make_plans
 from ..reporting.json import JsonReporter, document
@@ -130,7 +130,7 @@ def _download(options: Any, plans: Sequence[ModelPlan]) -> int:
     )
     try:
         with listener:
-            summary = run(plans, options.jobs, engine)
+            summary = run(plans, options.jobs, engine, processors())
     finally:
         reporter.close()
     told = not options.report or _write_report(options.report, summary)

@@ -6,9 +6,10 @@ to be changed to add one.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -83,6 +84,12 @@ class Stores:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._made: dict[Any, Store] = {}
+
+    def prepare(self, urls: Iterable[str]) -> None:
+        """Make the stores for these URLs now: it takes the longer part of a second to import one."""
+        for url in urls:
+            with contextlib.suppress(TransferError):
+                self.store(url)
 
     def store(self, url: str) -> Store:
         """The store for this URL; TransferError when there is none, or it may not be asked."""

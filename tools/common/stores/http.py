@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from http import HTTPStatus
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 from ..checksum import CHUNK
 from ..content import extent, retry_after, validator_of

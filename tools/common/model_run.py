@@ -1,0 +1,225 @@
+"""One model on its way: its events in order, its postprocessing, its receipt, and what came of it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from typing import Literal
+
+import msgspec
+
+from .engine import Delivery, Engine
+from .errors import ModelZooError
+from .events import (
+    ModelDownloadBegin,
+    ModelDownloadEnd,
+    ModelFileDownloadBegin,
+    ModelPostprocessingBegin,
+    ModelPostprocessingEnd,
+    Notice,
+)
+from .model import Model
+from .outcome import FileOutcome, ModelOutcome, end_event, failed, succeeded
+from .partial import Partial
+from .paths import STATE_DIR
+from .plan import FilePlan, ModelPlan, look_again
+from .pool import Task
+from .postprocess import Changes, postprocess, remove, reserve, tidy
+from .receipts import Receipt, ReceiptWriter
+from .records import make_receipt
+from .transfer import BUSY_POLL, bring
+
+
+class ModelRun:
+    """One model on its way: begins with its first file, ends with its last."""
+
+    def __init__(self, plan: ModelPlan, engine: Engine, writer: ReceiptWriter) -> None:
+        self._plan, self._engine, self._writer = plan, engine, writer
+        self._model: Model = plan.model
+        self._staging = plan.root / STATE_DIR / "staging" / f"{plan.model.source}-{plan.model.name}"
+        self._lock = threading.Lock()
+        self._state: Literal["new", "begun", "ended"] = "new"
+        self._open: dict[str, FilePlan] = {}
+        self._outcomes: dict[str, FileOutcome] = {}
+        self._deliveries: dict[str, Delivery] = {}
+        self._failure: ModelZooError | None = None
+        self._reservation: Partial | None = None
+
+    def tasks(self) -> Iterator[Task]:
+        """One task a file; a model without files is done at once."""
+        if not self._plan.files:
+            self._begin()
+            self._end()
+        for file in self._plan.files:
+            yield self._file(file)
+
+    def _file(self, file: FilePlan) -> Task:
+        self._begin()
+        started = self._engine.clock.now()
+        self._begin_file(file)
+        outcome = FileOutcome(name=file.job.file.name, path=file.path, successful=False)
+        try:
+            if self._model.postprocessing:
+                yield from self._reserve()
+                file = self._plan.file(file.path)
+            delivery = _known(self._plan, file) or (yield from bring(file.job, self._engine))
+            if file.state != "installed":
+                self._writer.arrived([file.job.destination])  # before a receipt can know of it
+            with self._lock:
+                self._deliveries[file.job.file.name] = delivery
+            outcome = succeeded(outcome, delivery)
+        except ModelZooError as error:
+            outcome = failed(outcome, error)
+        seconds = round(self._engine.clock.now() - started, 3)
+        self._end_file(file, msgspec.structs.replace(outcome, seconds=seconds))
+
+    def _reserve(self) -> Task:
+        """Have a model that is to be postprocessed alone: its files change names and contents."""
+        told = False
+        while not self._reserved():
+            self._engine.cancel.check()
+            if not told:
+                self._engine.report(Notice(message=f"another process works on {self._model.id}"))
+                told = True
+            yield BUSY_POLL
+
+    def _reserved(self) -> bool:
+        with self._lock:
+            if self._reservation or self._plan.finished:
+                return True
+            self._reservation = reserve(self._staging)
+            # Whoever had it before us may have done everything.
+            if self._reservation and not self._engine.force:
+                self._plan = look_again(self._plan)
+            return self._reservation is not None
+
+    def _begin(self) -> None:
+        with self._lock:
+            if self._state != "new":
+                return
+            self._state = "begun"
+            count = len(self._plan.files)
+            self._engine.report(ModelDownloadBegin(model=self._model.id, num_files=count))
+
+    def _begin_file(self, file: FilePlan) -> None:
+        size = file.job.file.size
+        with self._lock:
+            self._open[file.job.file.name] = file
+            self._engine.report(
+                ModelFileDownloadBegin(
+                    model=self._model.id,
+                    model_file=file.job.file.name,
+                    size=-1 if size is None else size,
+                    size_known=size is not None,
+                    path=str(file.job.destination),
+                )
+            )
+
+    def _end_file(self, file: FilePlan, outcome: FileOutcome) -> None:
+        with self._lock:
+            if self._open.pop(outcome.name, None) is None:
+                return  # the run was interrupted and has said so already
+            self._outcomes[outcome.name] = outcome
+            self._engine.report(end_event(self._model.id, str(file.job.destination), outcome))
+            complete = len(self._outcomes) == len(self._plan.files)
+        if outcome.successful and file.state != "installed" and not self._model.postprocessing:
+            self._writer.add(self._plan.receipts, self._model, self._receipt)
+        if complete:
+            self._end()
+
+    def _end(self) -> None:
+        with self._lock:
+            if self._state == "ended":
+                return
+            self._state = "ended"
+            successful = all(o.successful for o in self._outcomes.values())
+            self._engine.report(ModelDownloadEnd(model=self._model.id, successful=successful))
+        if successful and self._model.postprocessing and not self._plan.finished:
+            self._postprocess()
+        self.release()
+
+    def release(self) -> None:
+        """Let other processes work on the model; idempotent."""
+        with self._lock:
+            reservation, self._reservation = self._reservation, None
+        if reservation is not None:
+            with reservation:
+                reservation.discard()
+            tidy(self._staging)
+
+    def _postprocess(self) -> None:
+        name = self._model.id
+        self._engine.report(ModelPostprocessingBegin(model=name))
+        folder, steps = self._plan.folder, self._plan.steps
+        try:
+            changes = postprocess(folder, steps, self._staging, self._engine.cancel)
+            receipt = self._receipt(changes)
+            self._writer.arrived(self._plan.root / output.path for output in receipt.outputs)
+            # Without a receipt the next run needs the archives, and should not have to fetch them.
+            if self._writer.add(self._plan.receipts, self._model, lambda: receipt):
+                remove(folder, changes)
+        except ModelZooError as error:
+            self._failure = error
+        reason, message = (f.reason, str(f)) if (f := self._failure) else (None, None)
+        self._engine.report(
+            ModelPostprocessingEnd(model=name, successful=not f, reason=reason, message=message)
+        )
+
+    def conclude(self, why: ModelZooError) -> ModelOutcome:
+        """What came of the model. What was left open gets its end; `why` says what was in the way."""
+        for file in list(self._open.values()):
+            self._end_file(file, _untouched(file, why))
+        with self._lock:
+            begun = self._state == "begun"
+        if begun:
+            self._end()
+        return _outcome(self._plan, self._outcomes, why, self._failure)
+
+    def _receipt(self, changes: Changes | None = None) -> Receipt:
+        with self._lock:
+            deliveries = dict(self._deliveries)
+        return make_receipt(self._plan, deliveries, changes)
+
+
+def untouched(plan: ModelPlan, why: ModelZooError) -> ModelOutcome:
+    """What there is of a model that was not begun; `why` says what was in the way."""
+    return _outcome(plan, {}, why, None)
+
+
+def _outcome(
+    plan: ModelPlan,
+    came: Mapping[str, FileOutcome],
+    why: ModelZooError,
+    failure: ModelZooError | None,
+) -> ModelOutcome:
+    files = [came.get(f.job.file.name) or _without_work(plan, f, why) for f in plan.files]
+    return ModelOutcome(
+        model=plan.model.id,
+        source=plan.model.source,
+        version=plan.model.version,
+        output_dir=str(plan.root),
+        successful=failure is None and all(file.successful for file in files),
+        files=files,
+        reason=failure.reason if failure else None,
+        message=str(failure) if failure else None,
+    )
+
+
+def _known(plan: ModelPlan, file: FilePlan) -> Delivery | None:
+    """What a receipt vouches for needs no transfer."""
+    if file.state != "installed" or plan.receipt is None:
+        return None
+    came, output = plan.receipt.input(file.job.file.name), plan.receipt.output(file.path)
+    assert came is not None, "an installed file has a record"
+    mtime = output.mtime_ns if output else 0
+    return Delivery("local", came.size, mtime, came.checksum, came.origin, came.verified)
+
+
+def _without_work(plan: ModelPlan, file: FilePlan, why: ModelZooError) -> FileOutcome:
+    outcome = _untouched(file, why)
+    return succeeded(outcome, known) if (known := _known(plan, file)) else outcome
+
+
+def _untouched(file: FilePlan, why: ModelZooError) -> FileOutcome:
+    outcome = FileOutcome(name=file.job.file.name, path=file.path, successful=False)
+    return failed(outcome, why)
