@@ -14,6 +14,7 @@ from .cache import Cache
 from .cancel import Cancel
 from .catalog import Choice, active_sources, choose
 from .clock import Clock
+from .concurrency import Jobs
 from .description import describe
 from .engine import Engine
 from .errors import Interrupted, ModelZooError, StorageError, UsageError
@@ -99,7 +100,7 @@ def download(
     *,
     precisions: Names | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
-    jobs: int = 1,
+    jobs: Jobs = 1,
     num_attempts: int = 1,
     timeout: float = 60.0,
     offline: bool = False,
@@ -235,12 +236,12 @@ def fetch(
     models: Sequence[Model],
     output_dir: Path | None,
     precisions: frozenset[str] | None,
-    jobs: int,
+    jobs: Jobs,
     engine: Engine,
 ) -> Summary:
     """Plan, check the space, and run. Raises ModelZooError when nothing could be started."""
-    if not 1 <= jobs <= MAX_JOBS:
-        raise UsageError(f"expected 1 to {MAX_JOBS} jobs, got {jobs}")
+    if jobs != "auto" and not 1 <= jobs <= MAX_JOBS:
+        raise UsageError(f"expected 1 to {MAX_JOBS} jobs or 'auto', got {jobs}")
     plans = make_plans(models, output_dir, precisions, engine.cache, engine.force)
     summary = run(plans, jobs, engine)
     if summary.reason is not None:

@@ -14,6 +14,7 @@ from .cache import Cache
 from .cancel import Cancel
 from .checksum import CHUNK, Checksum
 from .clock import Clock
+from .concurrency import Sample
 from .credentials import mask
 from .errors import Reason, TransferError
 from .events import Event, ModelFileDownloadProgress, OriginKind, Report
@@ -46,11 +47,12 @@ class Delivery(msgspec.Struct, frozen=True):
 
 
 class Traffic:
-    """Counts the bytes that came, finished files or not."""
+    """Counts the bytes that came, finished files or not, and what else tells how a run goes."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._bytes: Counter[OriginKind] = Counter()
+        self._ended = self._troubles = 0
 
     def add(self, kind: OriginKind, count: int) -> None:
         """So many more came from there."""
@@ -59,6 +61,21 @@ class Traffic:
 
     def __getitem__(self, kind: OriginKind) -> int:
         return self._bytes[kind]
+
+    def file_ended(self) -> None:
+        """One more file has come, or will not."""
+        with self._lock:
+            self._ended += 1
+
+    def trouble(self) -> None:
+        """A server could not answer, and may be asked again."""
+        with self._lock:
+            self._troubles += 1
+
+    def sample(self) -> Sample:
+        """How the run goes."""
+        with self._lock:
+            return Sample(self._bytes.total(), self._ended, self._troubles)
 
 
 @dataclass(frozen=True)

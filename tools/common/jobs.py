@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from .cancel import Cancel
+from .concurrency import MOST, Fixed, Governor, Jobs
 from .crew import LOST, Crew, Ended, Link
 from .engine import Engine, Traffic
 from .errors import Interrupted, ModelZooError, Reason, StorageError
@@ -26,7 +27,7 @@ MANY = 128
 """Small files that are worth a process of their own, which takes some milliseconds to make."""
 
 
-def run(plans: Sequence[ModelPlan], workers: int, engine: Engine, processes: int = 1) -> Summary:
+def run(plans: Sequence[ModelPlan], jobs: Jobs, engine: Engine, processes: int = 1) -> Summary:
     """Carry out the plans; the summary tells every failure. Events go to `engine.report`.
 
     At most so many processes share the work where that pays; for more than one, this process must be
@@ -40,17 +41,26 @@ def run(plans: Sequence[ModelPlan], workers: int, engine: Engine, processes: int
         shortage = require_space(plans, engine.cache)
     except StorageError as error:
         refused = error
-    crew = None if refused else _hire(plans, workers, engine, processes)
+    crew = None if refused else _hire(plans, jobs, engine, processes)
     _report_begin(plans, shortage, engine)
     if crew:
         with crew:
             ended = crew.relay(engine)
     elif not refused:
-        ended = _work(plans, iter(range(len(plans))), workers, engine)
+        ended = _work(plans, iter(range(len(plans))), _limit(plans, jobs, engine), engine)
     seconds = engine.clock.now() - started
     summary = _conclude(plans, ended, refused, seconds)
     engine.report(run_end(summary, ended.network))
     return summary
+
+
+def _limit(
+    plans: Sequence[ModelPlan], jobs: Jobs, engine: Engine, members: int = 1
+) -> Fixed | Governor:
+    """How many transfers at a time one of so many members may have."""
+    if jobs == "auto":
+        return Governor(MOST // members, engine.traffic.sample)
+    return Fixed(min(-(-jobs // members), sum(len(plan.files) for plan in plans) or 1))
 
 
 def processors() -> int:
@@ -68,10 +78,10 @@ def _report_begin(plans: Sequence[ModelPlan], shortage: StorageError | None, eng
         engine.report(Notice(message=f"the cache will not hold everything: {shortage}"))
 
 
-def _hire(plans: Sequence[ModelPlan], workers: int, engine: Engine, processes: int) -> Crew | None:
+def _hire(plans: Sequence[ModelPlan], jobs: Jobs, engine: Engine, processes: int) -> Crew | None:
     """Members for the work, where it pays to share it."""
     small = [f for plan in plans for f in plan.pending if f.size is not None and f.size <= SMALL]
-    members = min(processes, workers, len(plans), len(small) // MANY)
+    members = min(processes, len(plans), len(small) // MANY, MOST if jobs == "auto" else jobs)
     # Threads do not survive a fork, a cap is kept by one process, and macOS is not fit for forks.
     possible = threading.active_count() == 1 and engine.limit.rate is None
     if members < 2 or not possible or sys.platform != "linux":
@@ -88,12 +98,14 @@ def _hire(plans: Sequence[ModelPlan], workers: int, engine: Engine, processes: i
             connections=engine.connections.part(members),
         )
         link.listen(own.gates.learn)
-        return _work(plans, numbers, -(-workers // members), own)
+        return _work(plans, numbers, _limit(plans, jobs, own, members), own)
 
     return Crew(members, len(plans), act)
 
 
-def _work(plans: Sequence[ModelPlan], numbers: Iterator[int], workers: int, engine: Engine) -> Ended:
+def _work(
+    plans: Sequence[ModelPlan], numbers: Iterator[int], limit: Fixed | Governor, engine: Engine
+) -> Ended:
     """Carry out the plans with these numbers in this process."""
     writer = ReceiptWriter(engine.clock, engine.report)
     runs: dict[int, ModelRun] = {}
@@ -104,9 +116,8 @@ def _work(plans: Sequence[ModelPlan], numbers: Iterator[int], workers: int, engi
             yield from runs[number].tasks()
 
     interrupted = False
-    files = sum(len(plan.files) for plan in plans)
     try:
-        Pool(min(workers, files or 1), engine.clock, engine.cancel).run(tasks())
+        Pool(limit, engine.clock, engine.cancel).run(tasks())
     except KeyboardInterrupt:
         interrupted = True
     finally:

@@ -121,6 +121,7 @@ class ModelRun:
                 return  # the run was interrupted and has said so already
             self._outcomes[outcome.name] = outcome
             self._engine.report(end_event(self._model.id, str(file.job.destination), outcome))
+            self._engine.traffic.file_ended()
             complete = len(self._outcomes) == len(self._plan.files)
         if outcome.successful and file.state != "installed" and not self._model.postprocessing:
             self._writer.add(self._plan.receipts, self._model, self._receipt)

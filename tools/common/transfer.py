@@ -147,6 +147,8 @@ def _from_mirror(url: str, job: Job, partial: Partial, engine: Engine) -> Waits[
         except TransferError as error:
             engine.cancel.check()  # a connection that was cut on purpose is not the server's fault
             wait = error.retry_after if error.retry_after is not None else engine.backoff(attempt)
+            if error.transient:
+                engine.traffic.trouble()
             if error.busy:
                 engine.gates.hold(url, wait)
             if error.credential:

@@ -88,8 +88,15 @@ def _parser(program: str) -> Parser:
         metavar="RATE",
         help="bytes per second for all transfers together, also with K, M or G (of 1024)",
     )
-    jobs = number(int, 1, MAX_JOBS, f"a whole number from 1 to {MAX_JOBS}")
-    add("-j", "--jobs", type=jobs, default=1, metavar="N", help="files to transfer at a time")
+    jobs = number(int, 1, MAX_JOBS, f"a whole number from 1 to {MAX_JOBS}, or auto")
+    add(
+        "-j",
+        "--jobs",
+        type=lambda text: text if text == "auto" else jobs(text),
+        default=1,
+        metavar="N",
+        help="files to transfer at a time; auto: as many as make it faster",
+    )
     add(
         "--timeout",
         type=number(float, 0.001, MAX_TIMEOUT, f"seconds, above 0 and up to {MAX_TIMEOUT}"),
