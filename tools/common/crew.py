@@ -11,9 +11,8 @@ import contextlib
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -22,7 +21,7 @@ from .errors import Reason
 from .events import AnyEvent, Event, ModelFileDownloadBegin, ModelFileDownloadEnd, Notice
 from .gates import Hold, Lesson, Refusal
 from .outcome import ModelOutcome
-from .pool import GRACE
+from .pool import GRACE, LOOK
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -119,47 +118,62 @@ class Crew:
             ours: {} for ours in self._members
         }
         self._ended: list[Ended] = []
+        self._error: BaseException | None = None
+        self._sending, self._all_ended = threading.Lock(), threading.Event()
 
     def relay(self, engine: Engine) -> Ended:
         """Report what the members tell until all have ended; their ends in one.
 
         KeyboardInterrupt stops them. Models without an outcome were lost or never begun.
         """
+        # On a thread: Ctrl-C reaches the main one, and must not cut a message or a report in two.
+        threading.Thread(target=self._listen, args=(engine,), daemon=True).start()
         interrupted = False
         try:
-            while self._open:
-                self._hear(engine, None)
+            while not self._all_ended.wait(LOOK):
+                pass
         except KeyboardInterrupt:
             interrupted = True
             self._send(_Stop())
-            deadline = time.monotonic() + GRACE + 0.3
-            while self._open and time.monotonic() < deadline:
-                self._hear(engine, deadline - time.monotonic())
+            if not self._all_ended.wait(GRACE + LOOK):
+                self._kill()
+                self._all_ended.wait(LOOK)
+        if self._error is not None:
+            raise self._error
         return Ended(
             outcomes={n: outcome for ended in self._ended for n, outcome in ended.outcomes.items()},
             interrupted=interrupted or any(ended.interrupted for ended in self._ended),
             network=sum(ended.network for ended in self._ended),
         )
 
-    def _hear(self, engine: Engine, timeout: float | None) -> None:
+    def _listen(self, engine: Engine) -> None:
         from multiprocessing.connection import wait
 
-        ready = wait(list(self._open), timeout)
-        for connection in [member for member in self._open if member in ready]:
-            try:
-                message = _FROM_MEMBER.decode(connection.recv_bytes())
-            except (EOFError, OSError):
-                self._close(connection, engine)
-                continue
-            if isinstance(message, _Told):
-                self._report(connection, message.event, engine)
-            elif isinstance(message, _Learned):
-                engine.gates.learn(message.lesson)
-                self._send(message, but=connection)
-            else:
-                self._ended.append(message)
-                if message.interrupted:
-                    self._send(_Stop(), but=connection)
+        try:
+            while self._open:
+                ready = wait(list(self._open))
+                for connection in [member for member in self._open if member in ready]:
+                    self._hear(connection, engine)
+        except BaseException as error:  # of a report
+            self._error = error
+        finally:
+            self._all_ended.set()
+
+    def _hear(self, connection: Connection[bytes, bytes], engine: Engine) -> None:
+        try:
+            message = _FROM_MEMBER.decode(connection.recv_bytes())
+        except (EOFError, OSError):
+            self._close(connection, engine)
+            return
+        if isinstance(message, _Told):
+            self._report(connection, message.event, engine)
+        elif isinstance(message, _Learned):
+            engine.gates.learn(message.lesson)
+            self._send(message, but=connection)
+        else:
+            self._ended.append(message)
+            if message.interrupted:
+                self._send(_Stop(), but=connection)
 
     def _report(self, connection: Connection[bytes, bytes], event: Event, engine: Engine) -> None:
         unfinished = self._open[connection]
@@ -185,20 +199,31 @@ class Crew:
         connection.close()
 
     def _send(self, message: _Learned | _Stop, but: Connection[bytes, bytes] | None = None) -> None:
-        for connection in self._open:
-            if connection is not but:
-                with contextlib.suppress(OSError):
-                    connection.send_bytes(_ENCODER.encode(message))
+        with self._sending:
+            for connection in self._members:
+                if connection is not but:
+                    with contextlib.suppress(OSError):  # it has ended
+                        connection.send_bytes(_ENCODER.encode(message))
+
+    def _kill(self) -> None:
+        for connection, process in self._members.items():
+            if connection in self._open:
+                process.kill()
 
     def __enter__(self) -> Crew:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._kill()
         for connection, process in self._members.items():
-            if connection in self._open:
-                process.kill()
             process.join()
             connection.close()
+
+
+def _interrupt_once(number: int, frame: Any) -> None:
+    """Both the terminal and the process that it came from may tell a member of one Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 LOST = "the process that worked on it has ended"
@@ -230,7 +255,7 @@ def _member(
     for other in others:  # as long as they are open here, nobody sees that their processes have ended
         other.close()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGINT, _interrupt_once)
     link = Link(connection)
     with contextlib.suppress(KeyboardInterrupt, OSError):
         ended = act(numbers, link)
