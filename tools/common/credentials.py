@@ -198,10 +198,13 @@ def _ca_bundle(url: str) -> str | bool:
 
 def without_userinfo(url: str) -> str:
     """The URL as it is requested: the user and password travel in a header instead."""
+    if "@" not in url:
+        return url
     parts = urlsplit(url)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
+@lru_cache(maxsize=1024)
 def mask(url: str) -> str:
     """The URL as it may be shown or stored: no user, no password, no secret-looking parameters.
 

@@ -9,7 +9,7 @@ import shutil
 import stat
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -127,13 +127,18 @@ def device(path: Path) -> int:
         return existing_parent(path).stat().st_dev
 
 
-@contextlib.contextmanager
-def storage_errors(path: Path) -> Iterator[None]:
+class storage_errors:
     """Turn what the operating system says inside into a StorageError about `path`."""
-    try:
-        yield
-    except OSError as error:
-        raise storage_error(error, path) from error
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        """Nothing to prepare."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, OSError):
+            raise storage_error(error, self._path) from error
 
 
 def storage_error(error: OSError, path: Path) -> StorageError:

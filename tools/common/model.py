@@ -5,9 +5,10 @@ They are frozen and do no I/O. What a field means is described in docs/catalog.m
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container
 from typing import Annotated, Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 import msgspec
 
@@ -51,6 +52,10 @@ TASK_TYPES = (
 )
 
 
+_ABSOLUTE = re.compile("[A-Za-z][A-Za-z0-9+.-]*:")
+"""A URL with a scheme (RFC 3986, 3.1)."""
+
+
 class Origin(msgspec.Struct, frozen=True):
     """Where bytes come from: a URL as written in the catalog, and what it is relative to."""
 
@@ -60,7 +65,7 @@ class Origin(msgspec.Struct, frozen=True):
     @property
     def url(self) -> str:
         """The absolute URL."""
-        return self.written if urlsplit(self.written).scheme else urljoin(self.base, self.written)
+        return self.written if _ABSOLUTE.match(self.written) else urljoin(self.base, self.written)
 
 
 class ModelFile(msgspec.Struct, frozen=True):
