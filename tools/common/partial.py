@@ -131,10 +131,12 @@ class Partial:
         self.size, self._later = size, Ranges()
 
     def close_gaps(self) -> None:
-        """Throw away the bytes after the first gap."""
+        """Throw away the bytes after the first gap; where the others came from is still known."""
+        known = self._provenance
         with storage_errors(self.path):
             self._forget()
             self._truncate(self.size)
+        self._provenance = known
 
     def write(self, data: bytes, offset: int | None = None) -> None:
         """Put bytes at `offset`, or at the end; raises StorageError, and then keeps what fitted."""
