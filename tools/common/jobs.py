@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Literal
 
 import msgspec
 
+from .claiming import clear_away
 from .engine import Delivery, Engine
 from .errors import Interrupted, ModelZooError, StorageError
 from .events import (
@@ -47,6 +50,8 @@ def run(plans: Sequence[ModelPlan], workers: int, engine: Engine) -> Summary:
     writer = ReceiptWriter(engine.clock, engine.report)
     runs = [_ModelRun(plan, engine, writer) for plan in plans]
     why = None
+    if engine.cache:
+        engine.cache.clear_away()
     try:
         if shortage := require_space(plans, engine.cache):
             engine.report(Notice(message=f"the cache will not hold everything: {shortage}"))
@@ -56,6 +61,7 @@ def run(plans: Sequence[ModelPlan], workers: int, engine: Engine) -> Summary:
     finally:
         for model_run in runs:
             model_run.release()
+            model_run.clear_away()
         writer.flush()
     summary = _conclude(runs, why, engine.clock.now() - started)
     writer.flush()
@@ -211,6 +217,16 @@ class _ModelRun:
             with reservation:
                 reservation.discard()
             tidy(self._staging)
+
+    def clear_away(self) -> None:
+        """Remove what killed runs left in flight of files that are there now."""
+        there: dict[Path, set[str]] = defaultdict(set)
+        for file in self._plan.files:
+            outcome = self._outcomes.get(file.job.file.name)
+            if outcome and outcome.successful:
+                there[file.job.destination.parent].add(file.job.destination.name)
+        for folder, names in there.items():
+            clear_away(folder, names)
 
     def _postprocess(self) -> None:
         name = self._model.id
