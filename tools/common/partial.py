@@ -27,7 +27,7 @@ from .ranges import Range, Ranges
 WORTH_RESUMING = 1 << 20
 """Bytes from which on the origin of a partial file is remembered; less is sooner fetched again."""
 
-NOTES_EVERY = 4 << 20
+NOTES_EVERY = 1 << 20
 """Bytes between notes on a file with gaps: what of it a killed run loses."""
 
 _MAX_NOTES = 1 << 16  # bytes
