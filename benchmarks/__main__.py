@@ -33,7 +33,8 @@ def main() -> int:
     patience = 5.0 if options.quick else math.inf
     wanted = [s for s in scenarios(options.quick) if not options.only or s.name in options.only]
     start, load_before = time.monotonic(), load()
-    prepare(_say)
+    if wanted:
+        prepare(_say)
     results: list[Result] = []
     for scenario in wanted:
         results.append(measure(scenario, base_folder(), repeats, patience, _say))

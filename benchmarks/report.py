@@ -40,8 +40,9 @@ def document(
     date = dt.datetime.now(dt.timezone.utc).date().isoformat()
     target = "bench-quick" if quick else "bench"
     parts = ["# Results", _INTRODUCTION.format(target=target, date=date, repeats=repeats)]
-    parts += ["## Targets", *_targets(results)]
-    parts += ["## Measurements", *(_section(result) for result in results)]
+    if results:
+        parts += ["## Targets", *_targets(results)]
+        parts += ["## Measurements", *(_section(result) for result in results)]
     parts += more
     about = {**machine(), "Load average before": f"{load:.2f}"}
     parts += ["## Machine", table(("", ""), about.items())]
