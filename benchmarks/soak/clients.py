@@ -135,13 +135,14 @@ def persist(
     task: Task,
     options: Sequence[object],
     kills: Sequence[Kill],
-    check: Callable[[], list[str]] = list,
+    check: Callable[[], list[str]],
+    stop: threading.Event,
 ) -> Journal:
     """Run and be killed, so often; then run until it has succeeded. `check` looks after each kill."""
     journal = Journal()
     for kill in kills:
         journal.add(run(task, options, kill))
-        if journal.runs[-1].status == INTERRUPTED:
+        if stop.is_set() or journal.runs[-1].status == INTERRUPTED:
             return journal
         journal.problems += check()
     for _ in range(RESTARTS):

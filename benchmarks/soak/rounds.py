@@ -6,6 +6,7 @@ import contextlib
 import os
 import random
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -93,13 +94,17 @@ def _persist(scene: Scene, seed: int, task: Task) -> list[Journal]:
         draw = random.Random(f"{seed} client {number}")
         limits = scene.kill_seconds, scene.kill_progress
         kills = [Kill.drawn(draw, *limits) for _ in range(scene.kills)]
-        return persist(task, _OPTIONS, kills, lambda: judge_finished(task.output, sample(draw)))
+        return persist(task, _OPTIONS, kills, lambda: judge_finished(task.output, sample(draw)), stop)
 
     def sample(draw: random.Random) -> list[File]:
         return draw.sample(task.files, min(_SAMPLE, len(task.files)))
 
+    stop = threading.Event()
     with ThreadPoolExecutor(scene.clients) as pool:
-        return list(pool.map(client, range(scene.clients)))
+        try:
+            return list(pool.map(client, range(scene.clients)))
+        finally:
+            stop.set()  # who wants to exit waits for the runs at hand, and for no more
 
 
 def _judge(task: Task) -> list[str]:
