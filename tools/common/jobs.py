@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -220,13 +219,13 @@ class _ModelRun:
 
     def clear_away(self) -> None:
         """Remove what killed runs left in flight of files that are there now."""
-        there: dict[Path, set[str]] = defaultdict(set)
-        for file in self._plan.files:
-            outcome = self._outcomes.get(file.job.file.name)
-            if outcome and outcome.successful:
-                there[file.job.destination.parent].add(file.job.destination.name)
+        there: dict[str, set[str]] = defaultdict(set)
+        for outcome in list(self._outcomes.values()):
+            if outcome.successful:
+                folder, _, name = outcome.path.rpartition("/")  # thousands: Path would be slow
+                there[folder].add(name)
         for folder, names in there.items():
-            clear_away(folder, names)
+            clear_away(self._plan.root / folder, names)
 
     def _postprocess(self) -> None:
         name = self._model.id
