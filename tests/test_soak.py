@@ -122,6 +122,7 @@ def test_the_verdict_on_events() -> None:
     [
         (Run(0, [], ""), []),
         (Run(None, [], ""), []),
+        (Run(None, [], "", hung=True), ["a run had no end"]),
         (Run(1, [], "no space"), ["a run ended with 1: no space"]),
         (Run(0, [], "Traceback (most recent call last):"), ["a run showed a traceback"]),
     ],

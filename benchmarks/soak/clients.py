@@ -45,10 +45,13 @@ class Run:
     status: int | None
     lines: Sequence[bytes]
     errors: str
+    hung: bool = False
 
     def problems(self, expected: int = 0) -> list[str]:
         """What no run may do, however its server behaves."""
         found = []
+        if self.hung:
+            found.append(f"a run had no end within {ENOUGH:.0f} s")
         if "Traceback" in self.errors:
             found.append(f"a run showed a traceback: {self.errors}")
         if self.status not in (None, expected):
@@ -95,10 +98,16 @@ def run(
 ) -> Run:
     """Run the downloader on the task's catalog, output and cache, and read its events as they come."""
     lines: list[bytes] = []
+    expired = threading.Event()
+
+    def expire() -> None:
+        expired.set()
+        process.kill()
+
     with _start(task, options) as process:
         errors: list[bytes] = []
         reader = threading.Thread(target=lambda: errors.extend(process.stderr or ()))
-        timer = threading.Timer(kill.seconds, process.kill)
+        timer = threading.Timer(kill.seconds, expire)
         reader.start()
         timer.start()
         count = 0
@@ -113,7 +122,8 @@ def run(
         reader.join()
         timer.cancel()
     status = None if process.returncode == -9 else process.returncode
-    return Run(status, lines, b"".join(errors).decode())
+    hung = expired.is_set() and kill.seconds >= ENOUGH
+    return Run(status, lines, b"".join(errors).decode(), hung)
 
 
 def _start(task: Task, options: Sequence[object]) -> subprocess.Popen[bytes]:
@@ -148,8 +158,6 @@ def persist(
     for _ in range(RESTARTS):
         last = run(task, options)
         journal.add(last)
-        if last.status is None:
-            journal.problems.append(f"a run had no end within {ENOUGH:.0f} s")
         if last.status in (None, 0, INTERRUPTED):
             break
     return journal

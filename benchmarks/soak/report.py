@@ -25,7 +25,8 @@ def section(soak: Soak) -> list[str]:
     kinds = (*FAULTS, CHANGED)
     parts = [
         "## Soak",
-        f"From seed {soak.seed} on, a new one for each round.",
+        f"From seed {soak.seed} on, a new one for each round. *All right*: every digest is, nothing "
+        "was left behind, and every line was an event ([README.md](README.md#the-soak)).",
         table(_HEAD, [_row(rounds) for rounds in by_scene.values()]),
         table(("faults", *kinds), [_faults_row(rounds, kinds) for rounds in by_scene.values()]),
     ]
