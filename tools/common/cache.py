@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from .checksum import Checksum
-from .claiming import claim
+from .claiming import claim, clear_away
 from .disk import storage_errors
 from .errors import StorageError
 from .partial import Partial
@@ -67,6 +67,10 @@ class Cache:
         except StorageError:
             reservation.discard()  # part of a copy is of no use, and may be what fills the disk
             raise
+
+    def clear_away(self) -> None:
+        """Remove what killed processes left in staging; nothing of it could be gone on with."""
+        clear_away(self._staging)
 
     def drop(self, checksum: Checksum) -> None:
         """Remove a broken entry, whatever it is."""

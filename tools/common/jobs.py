@@ -41,6 +41,8 @@ def run(plans: Sequence[ModelPlan], jobs: Jobs, engine: Engine, processes: int =
         shortage = require_space(plans, engine.cache)
     except StorageError as error:
         refused = error
+    if engine.cache:
+        engine.cache.clear_away()
     crew = None if refused else _hire(plans, jobs, engine, processes)
     _report_begin(plans, shortage, engine)
     if crew:
@@ -123,6 +125,7 @@ def _work(
     finally:
         for model_run in runs.values():
             model_run.release()
+            model_run.clear_away()
         writer.flush()
     outcomes = {number: model_run.conclude(Interrupted()) for number, model_run in runs.items()}
     writer.flush()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
 import msgspec
 
+from .claiming import clear_away
 from .engine import Delivery, Engine
 from .errors import ModelZooError
 from .events import (
@@ -147,6 +149,16 @@ class ModelRun:
             with reservation:
                 reservation.discard()
             tidy(self._staging)
+
+    def clear_away(self) -> None:
+        """Remove what killed runs left in flight of files that are there now."""
+        there: dict[str, set[str]] = defaultdict(set)
+        for outcome in list(self._outcomes.values()):
+            if outcome.successful:
+                folder, _, name = outcome.path.rpartition("/")  # thousands: Path would be slow
+                there[folder].add(name)
+        for folder, names in there.items():
+            clear_away(self._plan.root / folder, names)
 
     def _postprocess(self) -> None:
         name = self._model.id

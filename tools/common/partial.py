@@ -27,7 +27,7 @@ from .ranges import Range, Ranges
 WORTH_RESUMING = 1 << 20
 """Bytes from which on the origin of a partial file is remembered; less is sooner fetched again."""
 
-NOTES_EVERY = 4 << 20
+NOTES_EVERY = 1 << 20
 """Bytes between notes on a file with gaps: what of it a killed run loses."""
 
 _MAX_NOTES = 1 << 16  # bytes
@@ -134,10 +134,12 @@ class Partial:
         self.size, self._later = size, Ranges()
 
     def close_gaps(self) -> None:
-        """Throw away the bytes after the first gap."""
+        """Throw away the bytes after the first gap; where the others came from is still known."""
+        known = self._provenance
         with storage_errors(self.path):
             self._forget()
             self._truncate(self.size)
+        self._provenance = known
 
     def write(self, data: bytes, offset: int | None = None) -> None:
         """Put bytes at `offset`, or at the end; raises StorageError, and then keeps what fitted."""

@@ -203,8 +203,6 @@ def _receive(url: str, job: Job, partial: Partial, engine: Engine) -> OriginKind
     if _is_complete(job, partial):
         partial.begin(partial.size, partial.provenance or Provenance(mask(url)), _algorithm(job))
         return kind
-    if partial.gapped and engine.connections.share(url) == 1:
-        partial.close_gaps()
     offset, validator = _resume_point(url, job, partial)
     with engine.connections.file(url), store.open(url, offset, validator) as opened:
         total = opened.size if job.file.size is None else job.file.size
