@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 from collections import deque
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from .checksum import Checksum
-from .claiming import claim
 from .disk import storage_errors
 from .errors import StorageError
-from .partial import Partial
+
+if TYPE_CHECKING:
+    from .partial import Partial
 
 FORMAT = "1"
 
@@ -45,6 +45,8 @@ class Cache:
         Whoever fetches a file that belongs into the cache holds it, so that many machines or
         processes with one cache fetch each file once.
         """
+        from .claiming import claim
+
         return claim(self._staging / checksum.value)
 
     def open(self, checksum: Checksum) -> BinaryIO:
@@ -70,6 +72,8 @@ class Cache:
 
     def drop(self, checksum: Checksum) -> None:
         """Remove a broken entry, whatever it is."""
+        import shutil
+
         path = self.path(checksum)
         if os.path.isdir(path) and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from pathlib import Path
 
 import filelock
@@ -49,7 +48,7 @@ def _open(path: Path) -> tuple[int, bool]:
 
 
 def _claim_alone(destination: Path) -> Partial:
-    alone = destination.with_name(f"{destination.name}.{secrets.token_hex(4)}{PARTIAL_SUFFIX}")
+    alone = destination.with_name(f"{destination.name}.{os.urandom(4).hex()}{PARTIAL_SUFFIX}")
     return Partial(destination, alone, _open(alone)[0], shared=False)
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import shutil
 import stat
-import tempfile
 import threading
 from collections.abc import Iterable
 from pathlib import Path
@@ -21,6 +19,8 @@ if TYPE_CHECKING:
 
 def write_whole(path: Path, data: bytes) -> None:
     """Put a small file there so that a reader sees the old one or all of the new one."""
+    import tempfile
+
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name[:100]}.", suffix=".tmp", dir=path.parent)
     try:
@@ -106,7 +106,7 @@ def existing_parent(path: Path) -> Path:
     return next((p for p in (path, *path.absolute().parents) if os.path.exists(p)), path)
 
 
-def file_size(path: Path) -> int | None:
+def file_size(path: str | Path) -> int | None:
     """The size of a regular file, None when none can be seen there."""
     try:
         found = os.stat(path)
@@ -117,6 +117,8 @@ def file_size(path: Path) -> int | None:
 
 def free_space(path: Path) -> int:
     """Bytes that this user can still write where `path` is or will be; raises StorageError."""
+    import shutil
+
     with storage_errors(path):
         return shutil.disk_usage(existing_parent(path)).free
 

@@ -19,7 +19,6 @@ from ..reporting.json import JsonReporter, document
 from ..reporting.stream import is_terminal, warn, write_all, write_text
 from ..reporting.text import TextReporter
 from ..selection import parse_precisions
-from .dry_run import as_text, examine, obstacles
 from .options import Parser, add_selection, byte_rate, chosen, file_path, number, print_names
 from .session import FAILED, OK
 
@@ -42,6 +41,8 @@ def main(arguments: list[str], program: str) -> int:
 
 
 def _dry_run(options: Any, plans: Sequence[ModelPlan], cache: Cache | None) -> int:
+    from .dry_run import as_text, examine, obstacles
+
     rows = examine(plans, cache)
     as_json = options.progress_format == "json"
     write_all(document(rows)) if as_json else write_text(as_text(rows))
