@@ -134,6 +134,8 @@ def _work(
         writer.flush()
     outcomes = {number: model_run.conclude(Interrupted()) for number, model_run in runs.items()}
     writer.flush()
+    if engine.cache:
+        engine.cache.proofs.flush()  # now that everything has been synced
     return Ended(outcomes, interrupted, engine.traffic["network"])
 
 

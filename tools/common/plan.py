@@ -230,10 +230,12 @@ def _needs(plans: Sequence[ModelPlan], cache: Cache | None) -> Iterator[tuple[Pa
     for plan in plans:
         if plan.finished:
             continue
+        links = cache and cache.links and device(plan.root) == device(cache.folder)
         for file in plan.files:
-            yield plan.root, file.missing or 0
+            if not (links and file.state == "cached"):
+                yield plan.root, file.missing or 0
             fetched = file.state in ("absent", "partial") and file.file.checksum is not None
-            if cache and fetched:
+            if cache and fetched and not links:
                 yield cache.folder, file.file.size or 0
         yield plan.root, _postprocessing_needs(plan)
 
