@@ -51,7 +51,7 @@ train: ## Train the demo models again and compare them with those in the reposit
 	build/training/bin/python models/demo/train.py --check
 
 system: ## Install what the tests need from Debian (as root), or say what is missing.
-	@sh tests/system-packages.sh nginx:nginx-light jq:jq openssl:openssl
+	@sh tests/system-packages.sh nginx:nginx-light jq:jq openssl:openssl mkfs.xfs:xfsprogs
 
 clean: ## Remove everything that was made here.
 	rm -rf $(VENV) build dist out .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -27,6 +27,7 @@ VALUES = {
     "precisions": ("FP16,FP32", "FP16,FP32", "FP32"),
     "num_attempts": ("7", 7, "8"),
     "cache_dir": ("my cache", Path("my cache"), "other"),
+    "cache_link": ("hardlink", "hardlink", "copy"),
     "progress_format": ("json", "json", "text"),
     "progress_interval": ("0", 0.0, "1.5"),
     "jobs": ("8", 8, "9"),

@@ -34,6 +34,9 @@ Sources = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 MAX_JOBS = 1024
 """More transfers at a time would only keep threads, connections and servers busy with each other."""
 
+CACHE_LINKS = ("copy", "hardlink")
+"""What files in the output directory are to those in the cache."""
+
 MAX_TIMEOUT = 86400
 """Seconds; systems refuse timeouts of centuries."""
 
@@ -100,6 +103,7 @@ def download(
     *,
     precisions: Names | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
+    cache_link: str = "copy",
     jobs: Jobs = 1,
     num_attempts: int = 1,
     timeout: float = 60.0,
@@ -117,13 +121,14 @@ def download(
     Without it each goes to the folder of the program that it belongs to, else into the current one.
 
     `report` is called with every event, one at a time; what it raises ends the run and is raised
-    here. Returns when everything is there and verified; raises DownloadFailed when something is not,
-    Interrupted after Ctrl-C, UsageError for numbers that make no sense.
+    here. With `cache_link="hardlink"` the files share their bytes with the cache. Returns when
+    everything is there and verified; raises DownloadFailed when something is not, Interrupted after
+    Ctrl-C, UsageError for numbers that make no sense.
     """
     listener = Listener(report or _ignore)
     engine = make_engine(
         report=listener,
-        cache_dir=None if cache_dir is None else Path(cache_dir),
+        cache=None if cache_dir is None else make_cache(Path(cache_dir), cache_link),
         attempts=num_attempts,
         timeout=timeout,
         offline=offline,
@@ -195,10 +200,17 @@ class _ReportFailed(BaseException):
     """Ends a run from inside its report; not an Exception, so that nobody handles it on the way."""
 
 
+def make_cache(folder: Path, link: str) -> Cache:
+    """The cache in this folder; raises UsageError for a `link` that is none of CACHE_LINKS."""
+    if link not in CACHE_LINKS:
+        raise UsageError(f"expected {' or '.join(CACHE_LINKS)}, got {link!r}")
+    return Cache(folder, links=link == "hardlink")
+
+
 def make_engine(
     *,
     report: Report,
-    cache_dir: Path | None = None,
+    cache: Cache | None = None,
     attempts: int = 1,
     timeout: float = 60.0,
     offline: bool = False,
@@ -219,7 +231,7 @@ def make_engine(
         )
     return Engine(
         stores=Stores(Settings(timeout=timeout, offline=offline)),
-        cache=None if cache_dir is None else Cache(cache_dir),
+        cache=cache,
         report=report,
         clock=Clock(),
         cancel=Cancel(),

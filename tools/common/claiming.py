@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import secrets
-from collections.abc import Container
 from pathlib import Path
 
 import filelock
 
 from .disk import storage_errors
-from .errors import StorageError
 from .partial import PLAIN, Partial
 from .paths import PARTIAL_SUFFIX
 
@@ -52,7 +48,7 @@ def _open(path: Path) -> tuple[int, bool]:
 
 
 def _claim_alone(destination: Path) -> Partial:
-    alone = destination.with_name(f"{destination.name}.{secrets.token_hex(4)}{PARTIAL_SUFFIX}")
+    alone = destination.with_name(f"{destination.name}.{os.urandom(4).hex()}{PARTIAL_SUFFIX}")
     return Partial(destination, alone, _open(alone)[0], shared=False)
 
 
@@ -61,24 +57,6 @@ def _still_named(handle: int, path: Path) -> bool:
         return os.path.samestat(os.fstat(handle), os.lstat(path))
     except FileNotFoundError:
         return False
-
-
-def clear_away(folder: Path, names: Container[str] | None = None) -> None:
-    """Remove what killed runs left in flight in a folder: of files with these names, or of all.
-
-    What a process works on is left to it.
-    """
-    try:
-        found = os.listdir(folder)
-    except OSError:
-        return
-    for name in found:
-        final = name.removesuffix(PARTIAL_SUFFIX)
-        if final != name and (names is None or final in names):
-            with contextlib.suppress(StorageError):
-                if (partial := claim(folder / final)) is not None:
-                    with partial:
-                        partial.discard()
 
 
 def partial_size(destination: Path) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 import threading
@@ -62,7 +63,9 @@ def _limit(
     """How many transfers at a time one of so many members may have."""
     if jobs == "auto":
         return Governor(MOST // members, engine.traffic.sample)
-    return Fixed(min(-(-jobs // members), sum(len(plan.files) for plan in plans) or 1))
+    # All models that need nothing count as one: they only have to be told of.
+    pending = sum(len(plan.files) for plan in plans if not plan.finished)
+    return Fixed(min(-(-jobs // members), pending + 1))
 
 
 def processors() -> int:
@@ -72,7 +75,7 @@ def processors() -> int:
 
 def _report_begin(plans: Sequence[ModelPlan], shortage: StorageError | None, engine: Engine) -> None:
     files = [file for plan in plans for file in plan.files]
-    size = sum(file.job.file.size or 0 for file in files)
+    size = sum(file.file.size or 0 for file in files)
     engine.report(
         RunBegin(schema_version=SCHEMA_VERSION, models=len(plans), files=len(files), size=size)
     )
@@ -112,10 +115,15 @@ def _work(
     writer = ReceiptWriter(engine.clock, engine.report)
     runs: dict[int, ModelRun] = {}
 
+    def begun(number: int) -> ModelRun:
+        return runs.setdefault(number, ModelRun(plans[number], engine, writer))
+
     def tasks() -> Iterator[Task]:
-        for number in numbers:
-            runs[number] = ModelRun(plans[number], engine, writer)
-            yield from runs[number].tasks()
+        for finished, some in itertools.groupby(numbers, lambda number: plans[number].finished):
+            if finished:  # one task for all of them: they only have to be told of
+                yield _tell([begun(number) for number in some])
+            else:
+                yield from (task for number in some for task in begun(number).tasks())
 
     interrupted = False
     try:
@@ -129,7 +137,15 @@ def _work(
         writer.flush()
     outcomes = {number: model_run.conclude(Interrupted()) for number, model_run in runs.items()}
     writer.flush()
+    if engine.cache:
+        engine.cache.proofs.flush()  # now that everything has been synced
     return Ended(outcomes, interrupted, engine.traffic["network"])
+
+
+def _tell(runs: Sequence[ModelRun]) -> Task:
+    for model_run in runs:
+        model_run.tell()
+    yield from ()  # it never waits
 
 
 def _conclude(

@@ -56,7 +56,7 @@ _ABSOLUTE = re.compile("[A-Za-z][A-Za-z0-9+.-]*:")
 """A URL with a scheme (RFC 3986, 3.1)."""
 
 
-class Origin(msgspec.Struct, frozen=True):
+class Origin(msgspec.Struct, frozen=True, gc=False):
     """Where bytes come from: a URL as written in the catalog, and what it is relative to."""
 
     written: str
@@ -68,7 +68,7 @@ class Origin(msgspec.Struct, frozen=True):
         return self.written if _ABSOLUTE.match(self.written) else urljoin(self.base, self.written)
 
 
-class ModelFile(msgspec.Struct, frozen=True):
+class ModelFile(msgspec.Struct, frozen=True, gc=False):
     """One file of a model: relative POSIX path, size in bytes, and mirrors in order of preference."""
 
     name: str

@@ -4,32 +4,43 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from typing import Literal
+from collections.abc import Generator, Iterator, Mapping
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from .claiming import clear_away
 from .engine import Delivery, Engine
 from .errors import ModelZooError
 from .events import (
     ModelDownloadBegin,
     ModelDownloadEnd,
-    ModelFileDownloadBegin,
     ModelPostprocessingBegin,
     ModelPostprocessingEnd,
     Notice,
 )
+from .leftovers import clear_away
 from .model import Model
-from .outcome import FileOutcome, ModelOutcome, end_event, failed, succeeded
-from .partial import Partial
+from .outcome import (
+    FileOutcome,
+    ModelOutcome,
+    begin_event,
+    end_event,
+    failed,
+    installed,
+    succeeded,
+    without_work,
+)
 from .paths import STATE_DIR
 from .plan import FilePlan, ModelPlan, look_again
 from .pool import Task
-from .postprocess import Changes, postprocess, remove, reserve, tidy
 from .receipts import Receipt, ReceiptWriter
 from .records import make_receipt
-from .transfer import BUSY_POLL, bring
+
+if TYPE_CHECKING:
+    from .partial import Partial
+    from .postprocess import Changes
+
+# What moves bytes or changes files is imported where that is done: a finished tree needs none of it.
 
 
 class ModelRun:
@@ -48,35 +59,52 @@ class ModelRun:
         self._reservation: Partial | None = None
 
     def tasks(self) -> Iterator[Task]:
-        """One task a file; a model without files is done at once."""
-        if not self._plan.files:
-            self._begin()
-            self._end()
+        """One task a file."""
         for file in self._plan.files:
             yield self._file(file)
+
+    def tell(self) -> None:
+        """Say of each file of a finished model that it is there."""
+        self._begin()
+        for file in self._plan.files:
+            if self._engine.cancel:
+                return
+            self._begin_file(file)
+            self._end_file(file, installed(file))
+        self._end()
 
     def _file(self, file: FilePlan) -> Task:
         self._begin()
         started = self._engine.clock.now()
         self._begin_file(file)
-        outcome = FileOutcome(name=file.job.file.name, path=file.path, successful=False)
+        outcome = FileOutcome(name=file.file.name, path=file.path, successful=False)
         try:
             if self._model.postprocessing:
                 yield from self._reserve()
                 file = self._plan.file(file.path)
-            delivery = _known(self._plan, file) or (yield from bring(file.job, self._engine))
-            if file.state != "installed":
-                self._writer.arrived([file.job.destination])  # before a receipt can know of it
-            with self._lock:
-                self._deliveries[file.job.file.name] = delivery
-            outcome = succeeded(outcome, delivery)
+            if file.record:
+                outcome = installed(file)
+            else:
+                outcome = succeeded(outcome, (yield from self._bring(file)))
         except ModelZooError as error:
             outcome = failed(outcome, error)
         seconds = round(self._engine.clock.now() - started, 3)
         self._end_file(file, msgspec.structs.replace(outcome, seconds=seconds))
 
+    def _bring(self, file: FilePlan) -> Generator[float, None, Delivery]:
+        from .transfer import bring
+
+        job = file.job
+        delivery = yield from bring(job, self._engine)
+        self._writer.arrived([job.destination])  # before a receipt can know of it
+        with self._lock:
+            self._deliveries[file.file.name] = delivery
+        return delivery
+
     def _reserve(self) -> Task:
         """Have a model that is to be postprocessed alone: its files change names and contents."""
+        from .transfer import BUSY_POLL
+
         told = False
         while not self._reserved():
             self._engine.cancel.check()
@@ -86,6 +114,8 @@ class ModelRun:
             yield BUSY_POLL
 
     def _reserved(self) -> bool:
+        from .postprocess import reserve
+
         with self._lock:
             if self._reservation or self._plan.finished:
                 return True
@@ -104,25 +134,16 @@ class ModelRun:
             self._engine.report(ModelDownloadBegin(model=self._model.id, num_files=count))
 
     def _begin_file(self, file: FilePlan) -> None:
-        size = file.job.file.size
         with self._lock:
-            self._open[file.job.file.name] = file
-            self._engine.report(
-                ModelFileDownloadBegin(
-                    model=self._model.id,
-                    model_file=file.job.file.name,
-                    size=-1 if size is None else size,
-                    size_known=size is not None,
-                    path=str(file.job.destination),
-                )
-            )
+            self._open[file.file.name] = file
+            self._engine.report(begin_event(file))
 
     def _end_file(self, file: FilePlan, outcome: FileOutcome) -> None:
         with self._lock:
             if self._open.pop(outcome.name, None) is None:
                 return  # the run was interrupted and has said so already
             self._outcomes[outcome.name] = outcome
-            self._engine.report(end_event(self._model.id, str(file.job.destination), outcome))
+            self._engine.report(end_event(file, outcome))
             self._engine.traffic.file_ended()
             complete = len(self._outcomes) == len(self._plan.files)
         if outcome.successful and file.state != "installed" and not self._model.postprocessing:
@@ -146,6 +167,8 @@ class ModelRun:
         with self._lock:
             reservation, self._reservation = self._reservation, None
         if reservation is not None:
+            from .postprocess import tidy
+
             with reservation:
                 reservation.discard()
             tidy(self._staging)
@@ -157,10 +180,12 @@ class ModelRun:
             if outcome.successful:
                 folder, _, name = outcome.path.rpartition("/")  # thousands: Path would be slow
                 there[folder].add(name)
-        for folder, names in there.items():
-            clear_away(self._plan.root / folder, names)
+        for place, names in there.items():
+            clear_away(self._plan.root / place, names)
 
     def _postprocess(self) -> None:
+        from .postprocess import postprocess, remove
+
         name = self._model.id
         self._engine.report(ModelPostprocessingBegin(model=name))
         folder, steps = self._plan.folder, self._plan.steps
@@ -181,7 +206,7 @@ class ModelRun:
     def conclude(self, why: ModelZooError) -> ModelOutcome:
         """What came of the model. What was left open gets its end; `why` says what was in the way."""
         for file in list(self._open.values()):
-            self._end_file(file, _untouched(file, why))
+            self._end_file(file, without_work(file, why))
         with self._lock:
             begun = self._state == "begun"
         if begun:
@@ -205,7 +230,7 @@ def _outcome(
     why: ModelZooError,
     failure: ModelZooError | None,
 ) -> ModelOutcome:
-    files = [came.get(f.job.file.name) or _without_work(plan, f, why) for f in plan.files]
+    files = [came.get(f.file.name) or without_work(f, why) for f in plan.files]
     return ModelOutcome(
         model=plan.model.id,
         source=plan.model.source,
@@ -216,23 +241,3 @@ def _outcome(
         reason=failure.reason if failure else None,
         message=str(failure) if failure else None,
     )
-
-
-def _known(plan: ModelPlan, file: FilePlan) -> Delivery | None:
-    """What a receipt vouches for needs no transfer."""
-    if file.state != "installed" or plan.receipt is None:
-        return None
-    came, output = plan.receipt.input(file.job.file.name), plan.receipt.output(file.path)
-    assert came is not None, "an installed file has a record"
-    mtime = output.mtime_ns if output else 0
-    return Delivery("local", came.size, mtime, came.checksum, came.origin, came.verified)
-
-
-def _without_work(plan: ModelPlan, file: FilePlan, why: ModelZooError) -> FileOutcome:
-    outcome = _untouched(file, why)
-    return succeeded(outcome, known) if (known := _known(plan, file)) else outcome
-
-
-def _untouched(file: FilePlan, why: ModelZooError) -> FileOutcome:
-    outcome = FileOutcome(name=file.job.file.name, path=file.path, successful=False)
-    return failed(outcome, why)

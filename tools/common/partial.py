@@ -19,7 +19,7 @@ from types import TracebackType
 import msgspec
 
 from .checksum import Checksum
-from .disk import copy_range, read_at, storage_error, storage_errors, write_at
+from .disk import clone, copy_range, read_at, storage_error, storage_errors, write_at
 from .errors import Reason
 from .hashing import FileHasher
 from .ranges import Range, Ranges
@@ -153,6 +153,13 @@ class Partial:
             raise storage_error(error, self.path) from error
         finally:
             self._account(start, data[:written] if written < len(data) else data)
+
+    def clone(self, source: int) -> bool:
+        """Share all blocks of another open file, which nobody hashes; False where that cannot be."""
+        self.reset()
+        if shared := clone(source, self._handle):
+            self.size = os.fstat(self._handle).st_size
+        return shared
 
     def copy(self, source: int) -> Iterator[int]:
         """Append what another open file holds from `size` on; yields each size reached.

@@ -8,10 +8,9 @@ without reading it. It is written after the data it vouches for has reached the 
 
 from __future__ import annotations
 
-import hashlib
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -29,7 +28,7 @@ MAX_BYTES = 64 << 20  # far more than MAX_ENTRIES of one archive need
 EVERY = 2.0  # seconds between batches
 
 
-class Input(msgspec.Struct, frozen=True, omit_defaults=True):
+class Input(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """A file as it came: its size and digest, and the URL (masked) it came from."""
 
     name: str
@@ -44,7 +43,7 @@ class Input(msgspec.Struct, frozen=True, omit_defaults=True):
         return same_size and file.checksum in (None, self.checksum)
 
 
-class Installed(msgspec.Struct, frozen=True):
+class Installed(msgspec.Struct, frozen=True, gc=False):
     """A file on disk: path relative to the output directory, size, time (ns), and digest."""
 
     path: str
@@ -52,10 +51,10 @@ class Installed(msgspec.Struct, frozen=True):
     mtime_ns: int
     checksum: Checksum | None
 
-    def unchanged(self, root: Path) -> bool:
-        """Whether the file still looks as it did when it was installed."""
+    def unchanged(self, root: str) -> bool:
+        """Whether the file still looks as it did when it was installed; `root` ends with a slash."""
         try:
-            stat = os.stat(root / self.path)
+            stat = os.stat(root + self.path)
         except (OSError, ValueError):
             return False
         return (stat.st_size, stat.st_mtime_ns) == (self.size, self.mtime_ns)
@@ -72,14 +71,6 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     inputs: tuple[Input, ...]
     outputs: tuple[Installed, ...]
     steps: str = "[]"
-
-    def input(self, name: str) -> Input | None:
-        """The record of the file that came under this name."""
-        return next((i for i in self.inputs if i.name == name), None)
-
-    def output(self, path: str) -> Installed | None:
-        """The record of the file at this path."""
-        return next((o for o in self.outputs if o.path == path), None)
 
     @property
     def done(self) -> tuple[Step, ...]:
@@ -120,29 +111,30 @@ def steps_text(steps: Iterable[Step]) -> str:
 
 def vouched_files(
     model: Model, files: Sequence[ModelFile], receipt: Receipt, root: Path
-) -> frozenset[str]:
-    """The files that need no look: the receipt knows them as the catalog describes them today.
+) -> dict[str, Input]:
+    """The files that need no look: the receipt's records of them, as the catalog describes them today.
 
     Postprocessing needs all of its inputs, so then a variant is vouched for whole or not at all.
     """
     came = {i.name: i for i in receipt.inputs}
-    answered = {f.name for f in files if f.name in came and came[f.name].answers(f)}
+    answered = {f.name: came[f.name] for f in files if f.name in came and came[f.name].answers(f)}
+    outputs, prefix = {o.path: o for o in receipt.outputs}, os.path.join(root, "")
     if not model.postprocessing:
-        unchanged = {o.path for o in receipt.outputs if o.unchanged(root)}
-        return frozenset(n for n in answered if model.path_of(n) in unchanged)
+        there = {name: outputs.get(model.path_of(name)) for name in answered}
+        return {n: answered[n] for n, o in there.items() if o is not None and o.unchanged(prefix)}
     broken = {f.variant for f in files if f.name not in answered}
     broken |= {
-        model.variant_of(model.name_of(o.path)) for o in receipt.outputs if not o.unchanged(root)
+        model.variant_of(model.name_of(o.path)) for o in receipt.outputs if not o.unchanged(prefix)
     }
-    broken |= {model.variant_of(step.file) for step in _archives_left(model, receipt, root)}
-    return frozenset(f.name for f in files if f.variant not in broken)
+    broken |= {model.variant_of(step.file) for step in _archives_left(model, outputs, root)}
+    return {f.name: answered[f.name] for f in files if f.variant not in broken}
 
 
-def _archives_left(model: Model, receipt: Receipt, root: Path) -> Iterator[Step]:
+def _archives_left(model: Model, outputs: Container[str], root: Path) -> Iterator[Step]:
     """An archive is removed last: where one is left, a run was killed or somebody put it there."""
     for step in model.postprocessing:
         path = model.path_of(step.file)
-        removed = isinstance(step, UnpackArchive) and receipt.output(path) is None
+        removed = isinstance(step, UnpackArchive) and path not in outputs
         if removed and file_size(root / path) is not None:
             yield step
 
@@ -152,10 +144,11 @@ class Receipts:
 
     def __init__(self, output_dir: Path, foreign: bool = False) -> None:
         self.root = output_dir
-        self._folder = (_of_foreign(output_dir) if foreign else output_dir / STATE_DIR) / "receipts"
+        folder = _of_foreign(output_dir) if foreign else output_dir / STATE_DIR
+        self._folder = str(folder / "receipts")
 
-    def _path(self, model: Model) -> Path:
-        return self._folder / model.source / f"{model.name}.json"
+    def _path(self, model: Model) -> str:
+        return os.path.join(self._folder, model.source, f"{model.name}.json")
 
     def load(self, model: Model) -> Receipt | None:
         """The model's receipt; None when there is none of its own that can be read."""
@@ -164,7 +157,8 @@ class Receipts:
         if size is None or size > MAX_BYTES:
             return None
         try:
-            receipt = _DECODER.decode(path.read_bytes())
+            with open(path, "rb", buffering=0) as file:
+                receipt = _DECODER.decode(file.readall())
             if (receipt.schema, receipt.source, receipt.model) == (SCHEMA, model.source, model.name):
                 return receipt.of_today(model)
         except (OSError, ValueError, RecursionError):
@@ -173,7 +167,7 @@ class Receipts:
 
     def save(self, model: Model, receipt: Receipt) -> None:
         """Write a receipt whose files are on disk already; raises StorageError."""
-        path = self._path(model)
+        path = Path(self._path(model))
         with storage_errors(path):
             write_whole(path, msgspec.json.encode(receipt))
 
@@ -183,6 +177,8 @@ _DECODER = msgspec.json.Decoder(Receipt)
 
 def _of_foreign(folder: Path) -> Path:
     """What is kept about a folder that belongs to another program."""
+    import hashlib
+
     from platformdirs import user_data_path
 
     digest = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
+from typing import TYPE_CHECKING
 
 from .checksum import file_checksum
 from .disk import storage_errors
 from .engine import DEFAULT_ALGORITHM, Delivery
 from .model import ORIGINAL_SUFFIX
 from .plan import ModelPlan
-from .postprocess import Changes
 from .receipts import Input, Installed, Receipt, steps_text
+
+if TYPE_CHECKING:
+    from .postprocess import Changes
 
 
 def make_receipt(

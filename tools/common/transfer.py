@@ -6,13 +6,13 @@ host, a retry) and returns a Delivery, so that a file that waits does not occupy
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Generator
 from typing import TypeVar
 
 from .acceptance import judge_beginning, refuse_wrong_content, require_space
 from .adoption import adopt
 from .cache import Cache
+from .cached import keep, take
 from .checksum import Checksum
 from .claiming import claim
 from .credentials import mask
@@ -49,9 +49,9 @@ def bring(job: Job, engine: Engine) -> Waits[Delivery]:
         return (yield from _through_cache(job, partial, engine, engine.cache, job.file.checksum))
 
 
-def _mine(take: Callable[[], Partial | None], job: Job, engine: Engine) -> Waits[Partial]:
+def _mine(get: Callable[[], Partial | None], job: Job, engine: Engine) -> Waits[Partial]:
     polls = 0
-    while (partial := take()) is None:
+    while (partial := get()) is None:
         engine.cancel.check()
         polls += 1
         if polls == BUSY_POLLS:
@@ -65,7 +65,7 @@ def _through_cache(
     job: Job, partial: Partial, engine: Engine, cache: Cache, checksum: Checksum
 ) -> Waits[Delivery]:
     seen = identity(cache.path(checksum))
-    if found := _from_cache(job, partial, engine, cache, checksum):
+    if found := take(job, partial, engine, cache, checksum):
         return found
     try:
         reservation = yield from _mine(lambda: cache.reserve(checksum), job, engine)
@@ -75,47 +75,11 @@ def _through_cache(
     with reservation:
         # Whoever held the reservation before us has filled the entry, unless it failed.
         filled = identity(cache.path(checksum)) not in (None, seen)
-        if filled and (found := _from_cache(job, partial, engine, cache, checksum)):
+        if filled and (found := take(job, partial, engine, cache, checksum)):
             return found
         delivery = yield from _fetch(job, partial, engine)
-        try:
-            cache.fill(reservation, checksum, job.destination)
-        except StorageError as error:
-            engine.report(Notice(message=f"the cache was not filled: {error}"))
+        keep(job, delivery, engine, cache, reservation, checksum)
         return delivery
-
-
-def _from_cache(
-    job: Job, partial: Partial, engine: Engine, cache: Cache, checksum: Checksum
-) -> Delivery | None:
-    if not cache.holds(checksum):
-        return None
-    found: Checksum | None = None
-    try:
-        with cache.open(checksum) as entry:
-            size = os.fstat(entry.fileno()).st_size
-            if job.file.size in (None, size):  # otherwise what is in flight is not given up for it
-                found = _copy(entry.fileno(), job, partial, engine, checksum.type)
-        if found == checksum:
-            return _finish(partial, "cache", job)
-        cache.drop(checksum)
-        problem = f"is broken and was removed: expected {checksum}, found {found or f'{size} bytes'}"
-    except OSError as error:
-        problem = f"cannot be read: {error.strerror or error}"
-    if found:
-        partial.reset()
-    engine.report(Notice(message=f"{job.model}: the cache's copy of {job.file.name} {problem}"))
-    return None
-
-
-def _copy(entry: int, job: Job, partial: Partial, engine: Engine, algorithm: str) -> Checksum:
-    partial.begin(0, Provenance("cache"), algorithm)
-    progress = Progress(job, engine, "cache")
-    for size in partial.copy(entry):
-        engine.cancel.check()
-        progress.show(size)
-    progress.show(partial.size, last=True)
-    return partial.checksum()
 
 
 def _fetch(job: Job, partial: Partial, engine: Engine) -> Waits[Delivery]:

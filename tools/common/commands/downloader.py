@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..api import MAX_INTERVAL, MAX_JOBS, MAX_TIMEOUT, Listener, make_engine
+from ..api import CACHE_LINKS, MAX_INTERVAL, MAX_JOBS, MAX_TIMEOUT, Listener, make_cache, make_engine
 from ..cache import Cache
 from ..disk import write_whole
 from ..errors import Interrupted, UsageError
@@ -19,7 +19,6 @@ from ..reporting.json import JsonReporter, document
 from ..reporting.stream import is_terminal, warn, write_all, write_text
 from ..reporting.text import TextReporter
 from ..selection import parse_precisions
-from .dry_run import as_text, examine, obstacles
 from .options import Parser, add_selection, byte_rate, chosen, file_path, number, print_names
 from .session import FAILED, OK
 
@@ -32,16 +31,18 @@ def main(arguments: list[str], program: str) -> int:
     if options.print_all:
         print_names(choice.ids)
         return OK
-    cache = None if options.cache_dir is None else Cache(options.cache_dir)
+    cache = None if options.cache_dir is None else make_cache(options.cache_dir, options.cache_link)
     plans = make_plans(choice.models(), options.output_dir, precisions, cache, options.force)
     if without := [plan.model.id for plan in plans if plan.model.files and not plan.files]:
         warn(f"warning: no file of these precisions: {', '.join(without)}")
     if options.dry_run:
         return _dry_run(options, plans, cache)
-    return _download(options, plans)
+    return _download(options, plans, cache)
 
 
 def _dry_run(options: Any, plans: Sequence[ModelPlan], cache: Cache | None) -> int:
+    from .dry_run import as_text, examine, obstacles
+
     rows = examine(plans, cache)
     as_json = options.progress_format == "json"
     write_all(document(rows)) if as_json else write_text(as_text(rows))
@@ -60,6 +61,12 @@ def _parser(program: str) -> Parser:
     attempts = number(int, 1, 10**6, "a whole number from 1 to 1000000")
     add("--num_attempts", type=attempts, default=1, metavar="N", help="attempts for each file")
     add("--cache_dir", type=file_path, metavar="DIR", help="keep a copy of each file in this cache")
+    add(
+        "--cache_link",
+        choices=CACHE_LINKS,
+        default="copy",
+        help="hardlink: the cache and the output directory share read-only files, where they can",
+    )
     add(
         "--progress_format",
         choices=("text", "json"),
@@ -118,14 +125,14 @@ def _parser(program: str) -> Parser:
     return parser
 
 
-def _download(options: Any, plans: Sequence[ModelPlan]) -> int:
+def _download(options: Any, plans: Sequence[ModelPlan], cache: Cache | None) -> int:
     if options.report:
         _require_writable(options.report)
     reporter = _reporter(options.progress_format, plans)
     listener = Listener(reporter)
     engine = make_engine(
         report=listener,
-        cache_dir=options.cache_dir,
+        cache=cache,
         attempts=options.num_attempts,
         timeout=options.timeout,
         offline=options.offline,

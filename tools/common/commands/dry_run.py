@@ -77,7 +77,7 @@ def examine(plans: Sequence[ModelPlan], cache: Cache | None) -> DryRun:
 
 
 def _row(file: FilePlan, cache: Cache | None) -> Row:
-    wanted = file.job.file
+    wanted = file.file
     state, missing = _state(file, cache)
     sources = [mask(origin.url) for origin in file.job.origins]
     if state == "cached" and cache and wanted.checksum:
@@ -87,7 +87,7 @@ def _row(file: FilePlan, cache: Cache | None) -> Row:
 
 
 def _state(file: FilePlan, cache: Cache | None) -> tuple[str, int | None]:
-    wanted, destination = file.job.file, file.job.destination
+    wanted, destination = file.file, Path(file.destination)
     if file.state == "absent" and file_size(destination) is not None:
         # With --force it can be the right one, which comes again all the same.
         return "present" if _is_right(file) else "different", file.missing

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import pkgutil
 from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any, Protocol
@@ -74,6 +73,8 @@ class Store(Protocol):
 @cache
 def _modules() -> dict[str, Any]:
     """Which module serves which scheme."""
+    import pkgutil
+
     modules = [importlib.import_module(f".{m.name}", __name__) for m in pkgutil.iter_modules(__path__)]
     return {scheme: module for module in modules for scheme in module.SCHEMES}
 
