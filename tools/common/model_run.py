@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Literal
 
 import msgspec
@@ -58,19 +59,22 @@ class ModelRun:
     def _file(self, file: FilePlan) -> Task:
         self._begin()
         started = self._engine.clock.now()
-        self._begin_file(file)
+        announce = self._announcing(file)
         outcome = FileOutcome(name=file.job.file.name, path=file.path, successful=False)
         try:
             if self._model.postprocessing:
                 yield from self._reserve()
                 file = self._plan.file(file.path)
-            delivery = _known(self._plan, file) or (yield from bring(file.job, self._engine))
+            job = msgspec.structs.replace(file.job, announce=announce)
+            delivery = _known(self._plan, file) or (yield from bring(job, self._engine))
+            announce(delivery.size)
             if file.state != "installed":
                 self._writer.arrived([file.job.destination])  # before a receipt can know of it
             with self._lock:
                 self._deliveries[file.job.file.name] = delivery
             outcome = succeeded(outcome, delivery)
         except ModelZooError as error:
+            announce(None)
             outcome = failed(outcome, error)
         seconds = round(self._engine.clock.now() - started, 3)
         self._end_file(file, msgspec.structs.replace(outcome, seconds=seconds))
@@ -103,14 +107,23 @@ class ModelRun:
             count = len(self._plan.files)
             self._engine.report(ModelDownloadBegin(model=self._model.id, num_files=count))
 
-    def _begin_file(self, file: FilePlan) -> None:
-        size = file.job.file.size
+    def _announcing(self, file: FilePlan) -> Callable[[int | None], None]:
+        """Has the begin of the file reported: at once where its size is known, else when it is told."""
+        if file.job.file.size is not None:
+            self._begin_file(file, file.job.file.size)
+        return functools.partial(self._begin_file, file)
+
+    def _begin_file(self, file: FilePlan, size: int | None) -> None:
+        """Report, once, that work on the file begins."""
+        name = file.job.file.name
         with self._lock:
-            self._open[file.job.file.name] = file
+            if name in self._open or name in self._outcomes or self._state == "ended":
+                return
+            self._open[name] = file
             self._engine.report(
                 ModelFileDownloadBegin(
                     model=self._model.id,
-                    model_file=file.job.file.name,
+                    model_file=name,
                     size=-1 if size is None else size,
                     size_known=size is not None,
                     path=str(file.job.destination),

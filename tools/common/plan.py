@@ -17,6 +17,7 @@ from .errors import ModelZooError, Reason, StorageError
 from .model import ORIGINAL_SUFFIX, Model, ModelFile, Origin, RegexReplace, Step
 from .paths import clash
 from .receipts import Receipt, Receipts, vouched_files
+from .variants import Variants
 
 State = Literal["installed", "present", "partial", "cached", "absent"]
 """`installed`: a receipt vouches for it; `present`: there, to be checked; `partial`: begun."""
@@ -76,7 +77,7 @@ class ModelPlan(msgspec.Struct, frozen=True):
 def make_plans(
     models: Iterable[Model],
     output_dir: Path | None,
-    precisions: frozenset[str] | None,
+    variants: Variants,
     cache: Cache | None,
     force: bool = False,
 ) -> list[ModelPlan]:
@@ -89,7 +90,7 @@ def make_plans(
     for model in models:
         if model.home not in places:
             places[model.home] = _place(model.home, output_dir)
-        plans.append(_plan(model, places[model.home], precisions, cache, force))
+        plans.append(_plan(model, places[model.home], variants, cache, force))
     _require_places(plans)
     return plans
 
@@ -127,11 +128,11 @@ def look_again(plan: ModelPlan) -> ModelPlan:
 def _plan(
     model: Model,
     receipts: Receipts,
-    precisions: frozenset[str] | None,
+    variants: Variants,
     cache: Cache | None,
     force: bool,
 ) -> ModelPlan:
-    return _plan_files(model, receipts, model.files_of(precisions), cache, force)
+    return _plan_files(model, receipts, variants.files_of(model), cache, force)
 
 
 def _plan_files(
@@ -153,7 +154,7 @@ def _file_plan(
 ) -> FilePlan:
     path = model.path_of(file.name)
     destination = root / path
-    job = Job(model.id, file, destination, tuple(_origins(model, file, destination)))
+    job = Job(model.id, file, destination, tuple(_origins(model, file, destination)), model.retries)
     if vouched:
         return FilePlan(job, path, "installed", 0)
     found = file_size(destination)
@@ -162,9 +163,14 @@ def _file_plan(
     if cache and file.checksum and cache.holds(file.checksum):
         return FilePlan(job, path, "cached", file.size)
     begun = partial_size(destination)
-    # More than the whole is of no use, and starts over.
-    missing = None if file.size is None else file.size - begun if begun <= file.size else file.size
+    missing = None if file.size is None else still_missing(file.size, begun)
     return FilePlan(job, path, "partial" if begun else "absent", missing)
+
+
+def still_missing(size: int, begun: int) -> int:
+    """Bytes to be fetched of a file of this size, of which so many are here."""
+    # More than the whole is of no use, and starts over.
+    return size - begun if begun <= size else size
 
 
 def _origins(model: Model, file: ModelFile, destination: Path) -> Iterator[Origin]:
