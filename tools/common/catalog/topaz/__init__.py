@@ -5,6 +5,7 @@ The format is described in docs/topaz.md.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -24,19 +25,18 @@ def recognises(path: Path) -> bool:
     """Whether the folder holds a model of this format."""
     from .config import read_header
 
-    for file in _json_files(path):
-        try:
+    for file in _json_files(path) if path.is_dir() else ():
+        with contextlib.suppress(CatalogError):  # it is somebody else's
             if read_header(file):
                 return True
-        except CatalogError:
-            continue  # somebody else's
     return False
 
 
 def load(path: Path, source: str, warn: Warn) -> list[Model]:
     """The models of a folder, sorted by name, each with the files of all its backends.
 
-    A file that is broken is told as a warning, and so is a folder without models.
+    A file that is broken is told as a warning, and so is a folder without models. Raises CatalogError
+    for one that cannot be read.
     """
     from .config import read_model
 
@@ -62,8 +62,8 @@ def _json_files(folder: Path) -> Iterator[Path]:
     """The folder's JSON files, sorted; hidden ones are other systems' notes about them."""
     try:
         names = sorted(os.listdir(folder))
-    except OSError:
-        names = []
+    except OSError as error:
+        raise CatalogError(f"cannot be read: {error.strerror}", file=str(folder)) from None
     for name in names:
         path = folder / name
         if name.lower().endswith(".json") and name[0] != "." and not path.is_dir():

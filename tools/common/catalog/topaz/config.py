@@ -28,7 +28,7 @@ MAX_FILES = 10_000  # of one model; real ones have some hundreds
 AVERAGE = 91 << 20  # bytes: what the author of vaimm found
 RETRIES = Retries(attempts=5, cubic=True)
 
-_MODEL_NAME = re.compile(r"[0-9a-zA-Z._-]+")
+_MODEL_NAME = re.compile(r"[0-9a-zA-Z][0-9a-zA-Z._-]*")
 _BACKEND_NAME = re.compile(r"[a-z][0-9a-z_.-]{0,63}")
 _PLACEHOLDER = re.compile(r"\[([HWSRC])\]")
 
@@ -50,16 +50,19 @@ class _Gui(msgspec.Struct):
     desc: str | None = None
 
 
-class _Config(msgspec.Struct, rename="camel"):
+class _Named(msgspec.Struct, rename="camel"):
     short_name: str
     version: str | int
-    backends: dict[str, _Backend]
-    gui: _Gui | None = None
-    display_name: str | None = None
 
     @property
     def name(self) -> str:
         return f"{self.short_name}-{self.version}"
+
+
+class _Config(_Named, rename="camel"):
+    backends: dict[str, _Backend]
+    gui: _Gui | None = None
+    display_name: str | None = None
 
     @property
     def description(self) -> str:
@@ -90,17 +93,17 @@ def read_model(path: Path, source: str) -> Model | None:
         return None
     name = ""
     try:
-        config: _Config = parse_json(data, _Config)
-        name = config.name
-        _check_name(name)
-        return _model(config, source, path)
+        named: _Named = parse_json(data, _Named)
+        _check_name(named.name)
+        name = named.name  # which errors about the rest can tell
+        return _model(parse_json(data, _Config), source, path)
     except CatalogError as error:
         raise CatalogError(error.problem, file=str(path), model=name, key=error.key) from None
 
 
 def _check_name(name: str) -> None:
     if not _MODEL_NAME.fullmatch(name):
-        raise CatalogError("may hold only 0-9 a-z A-Z . _ -", key="shortName")
+        raise CatalogError("may hold only 0-9 a-z A-Z . _ -, a digit or letter first", key="shortName")
     _require_safe(name, "shortName")
 
 
