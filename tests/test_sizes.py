@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,8 @@ from typing import Any
 import pytest
 
 from tests.conftest import tool
-from tests.servers.faulty import Step, drop_connection, redirect, serve, status
+from tests.processes import Downloader
+from tests.servers.faulty import Step, drop_connection, pause_before, redirect, serve, status
 from tests.topaz import AMQ, COOKIE, PROB, Cdn, add_topaz
 from tests.zoo import content, tree
 
@@ -64,7 +67,8 @@ def test_the_server_is_asked_with_the_cookie(cdn: Cdn, tmp_path: Path) -> None:
     assert sum(request.sent for request in cdn.requests) == found["missing"]
     after, _ = dry_run("--name", "prob-3")
     assert len(cdn.asked("HEAD")) == len(ONNX)
-    assert (after["missing"], {row[1] for row in rows(after)}) == (0, {0})
+    assert rows(after) == [(n * 1000, 0, False) for n in (1, 2, 3, 4)]
+    assert (after["size"], after["missing"]) == (10_000, 0)
 
 
 def test_only_what_has_to_come_is_asked_for(cdn: Cdn, tmp_path: Path) -> None:
@@ -164,3 +168,15 @@ def test_space_that_does_not_suffice(cdn: Cdn, tmp_path: Path) -> None:
     done = tool("downloader", "--name", "amq-13", environ={"TVAI_COOKIE": COOKIE}, check=1)
     assert "are still to come" in done.stderr
     assert list(tree(tmp_path / "data")) in ([], [f"{ONE}.download"])
+
+
+def test_ctrl_c_while_a_server_thinks(cdn: Cdn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TVAI_COOKIE", COOKIE)
+    never = threading.Event()
+    for name in ONNX:
+        cdn.add(f"/{name}", pause_before(serve(b""), never))
+    with Downloader("--source", "topaz", "--dry_run", "--name", "prob-3", all=False) as run:
+        cdn.wait_for(len(ONNX))
+        run.signal(signal.SIGINT)
+        assert run.wait() == 130
+        assert run.errors() == "downloader.py: interrupted\n"

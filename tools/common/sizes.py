@@ -63,7 +63,7 @@ class _Survey:
         self.problems: list[str] = []
 
     def ask(self, url: str) -> Task:
-        """Ask for the size of one file."""
+        """Ask for the size of one file: a task that never waits."""
         if (host := host_of(url)) in self._silent:
             return
         try:
@@ -76,7 +76,7 @@ class _Survey:
                 if not first or error.reason != Reason.ACCESS_DENIED:
                     return  # it may pass, or has been told
             self.problems.append(str(error))
-        yield from ()
+        yield from ()  # what makes it one
 
 
 def _measured(plan: ModelPlan, sizes: Mapping[str, int]) -> ModelPlan:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from collections.abc import Iterable, Mapping
@@ -34,6 +35,7 @@ def variant_of(targets: Iterable[Target]) -> str:
     return ",".join(parts)
 
 
+@functools.lru_cache(maxsize=256)  # a catalog has many files of few variants
 def targets_of(variant: str | None) -> tuple[Target, ...]:
     """What a file of this variant is made for; nothing for a precision, or no variant."""
     if variant is None or variant in KNOWN_PRECISIONS:
@@ -68,8 +70,10 @@ class Variants(msgspec.Struct, frozen=True):
     def _want(self, variant: str | None) -> bool:
         if variant in KNOWN_PRECISIONS:
             return self.precisions is None or variant in self.precisions
+        if self.backend is None:
+            return True
         targets = targets_of(variant)
-        return not targets or self.backend is None or any(map(self._fits, targets))
+        return not targets or any(map(self._fits, targets))
 
     def _fits(self, target: Target) -> bool:
         if target.backend != self.backend:

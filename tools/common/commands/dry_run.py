@@ -71,7 +71,7 @@ def examine(plans: Sequence[ModelPlan], cache: Cache | None) -> DryRun:
             plan.model.id,
             plan.model.source,
             str(plan.root),
-            [_guessed(_row(file, cache), estimates.size(plan, file), file) for file in plan.files],
+            [_guessed(_row(file, cache), plan, file, estimates) for file in plan.files],
         )
         for plan in plans
     ]
@@ -97,12 +97,14 @@ def _row(file: FilePlan, cache: Cache | None) -> Row:
     if state == "cached" and cache and wanted.checksum:
         sources = [str(cache.path(wanted.checksum))]
     checksum = str(wanted.checksum) if wanted.checksum else None
-    return Row(wanted.name, file.path, state, wanted.size, missing, False, checksum, sources)
+    there = file_size(file.job.destination) if missing == 0 else None
+    size = there if wanted.size is None else wanted.size
+    return Row(wanted.name, file.path, state, size, missing, False, checksum, sources)
 
 
-def _guessed(row: Row, estimate: int | None, file: FilePlan) -> Row:
+def _guessed(row: Row, plan: ModelPlan, file: FilePlan, estimates: Estimates) -> Row:
     """The row, with an estimate where it is all that there is."""
-    if row.missing is not None or estimate is None:
+    if row.missing is not None or (estimate := estimates.size(plan, file)) is None:
         return row
     missing = still_missing(estimate, partial_size(file.job.destination))
     return msgspec.structs.replace(row, size=estimate, missing=missing, estimated=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import msgspec
 
@@ -16,7 +18,7 @@ from ...json_documents import parse_json, read_bytes
 from ...model import Model, ModelFile, Origin, Retries
 from ...paths import clash, safe_path
 from ...topaz_cdn import base_url
-from ...variants import Target, targets_of, variant_of
+from ...variants import Target, variant_of
 
 RUNTIMES = {"Windows": 8500, "Linux": 8517}
 """TensorRT's code of each system that there are engines for."""
@@ -137,7 +139,7 @@ def _files(config: _Config) -> tuple[ModelFile, ...]:
     if two := clash(targets):
         raise CatalogError(f'"{two[0]}" and "{two[1]}" cannot both exist in one folder', key="backends")
     base = base_url()
-    return tuple(_file(name, variant_of(targets[name]), base) for name in sorted(targets))
+    return tuple(_file(name, base, frozenset(targets[name])) for name in sorted(targets))
 
 
 def _require_safe(name: str, key: str) -> None:
@@ -149,12 +151,16 @@ def _require_safe(name: str, key: str) -> None:
         raise CatalogError(f"the name of a file must not hold a slash: {name!r}", key=key)
 
 
-def _file(name: str, variant: str, base: str) -> ModelFile:
-    from urllib.parse import quote
+def _file(name: str, base: str, targets: frozenset[Target]) -> ModelFile:
+    variant, estimate = _variant(targets)
+    return ModelFile(name, None, None, (Origin(base + quote(name)),), variant, estimate)
 
-    small = any(target.backend.endswith("16") for target in targets_of(variant))
-    origin = Origin(base + quote(name))
-    return ModelFile(name, None, None, (origin,), variant, AVERAGE // 2 if small else AVERAGE)
+
+@functools.lru_cache(maxsize=256)  # a folder has many files for few backends
+def _variant(targets: frozenset[Target]) -> tuple[str, int]:
+    """The variant of files for these, and what such files weigh as a rule."""
+    small = any(target.backend.endswith("16") for target in targets)
+    return variant_of(targets), AVERAGE // 2 if small else AVERAGE
 
 
 def _named(config: _Config) -> Iterator[tuple[str, Target, str]]:
