@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from modelzoo.catalog import topaz
 from modelzoo.errors import SelectionError, UsageError
@@ -219,6 +219,7 @@ def expected(document: dict[str, Any], backend: str, gpu: str, system: str) -> s
     return found
 
 
+@settings(deadline=None)  # a disk can be busy
 @given(BACKENDS, st.sampled_from(sorted(CODES)), st.sampled_from(sorted(RUNTIMES)))
 def test_names_are_those_of_an_independent_reading(
     backends: dict[str, Any], gpu: str, system: str

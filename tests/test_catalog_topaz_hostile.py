@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from modelzoo.catalog import topaz
 from modelzoo.catalog.topaz.config import MAX_FILES
@@ -184,6 +184,7 @@ VALUES = st.recursive(
 )
 
 
+@settings(deadline=None)  # a disk can be busy
 @given(
     st.sampled_from(
         ["shortName", "version", "backends", "gui", "displayName", "onnx", "scales", "nets"]
@@ -209,6 +210,7 @@ def test_any_value_anywhere_is_taken_or_named(key: str, value: object) -> None:
         assert all(w.startswith(f"{Path(folder).resolve()}") for w in warnings)
 
 
+@settings(deadline=None)  # a disk can be busy
 @given(st.binary(max_size=200))
 def test_any_bytes_are_taken_or_named(data: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -110,6 +110,19 @@ def test_without_a_folder_of_the_application(
     assert sorted(path.name for path in (tmp_path / "here").iterdir()) == [".modelzoo", ONE]
 
 
+def test_the_applications_own_variable_beats_the_general_one(
+    cdn: Cdn, data: Path, tmp_path: Path
+) -> None:
+    cdn.publish(ONE)
+    environ = {"MODELZOO_OUTPUT_DIR": str(tmp_path / "general")}
+    names = ["--source", "topaz", "--source", "demo", "--name", "amq-13,prob-wine-mlp"]
+    tool("downloader", *names, environ=environ, cwd=tmp_path)
+    assert list(tree(data)) == [ONE]
+    assert (tmp_path / "general" / "demo" / "prob-wine-mlp" / "labels.txt").is_file()
+    tool("downloader", *names, "-o", tmp_path / "told", environ=environ)
+    assert (tmp_path / "told" / ONE).is_file()
+
+
 @pytest.mark.parametrize("jobs", [1, 4])
 @pytest.mark.parametrize(
     ("cookie", "said"), [("STALE-S3CRET", "was sent and refused"), ("", "was not given")]

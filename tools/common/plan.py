@@ -80,24 +80,25 @@ def make_plans(
     variants: Variants,
     cache: Cache | None,
     force: bool = False,
+    otherwise: Path = Path(),
 ) -> list[ModelPlan]:
     """The plans for these models; ModelZooError when two files have one destination.
 
-    Without an output directory each goes where its program keeps its files, else into the current one.
+    Without an output directory each goes where its program keeps its files, and `otherwise` where it
+    belongs to none.
     """
     places: dict[str, Receipts] = {}
     plans = []
     for model in models:
         if model.home not in places:
-            places[model.home] = _place(model.home, output_dir)
+            places[model.home] = _place(model.home, output_dir or Path(model.home or otherwise))
         plans.append(_plan(model, places[model.home], variants, cache, force))
     _require_places(plans)
     return plans
 
 
-def _place(home: str, output_dir: Path | None) -> Receipts:
-    """The output directory of the models that have this home, and what is installed there."""
-    root = output_dir or Path(home)
+def _place(home: str, root: Path) -> Receipts:
+    """What is installed in this output directory of the models that have this home."""
     return Receipts(root, foreign=bool(home) and root.resolve() == Path(home).resolve())
 
 

@@ -29,7 +29,8 @@ from .session import FAILED, OK
 
 def main(arguments: list[str], program: str) -> int:
     """Run the tool; returns the exit status."""
-    options = _parser(program).parse(arguments)
+    parser = _parser(program)
+    options = parser.parse(arguments)
     precisions = None if options.precisions is None else parse_precisions(options.precisions)
     use_given_cookie(options, warn)
     choice = chosen(options, warn)
@@ -37,7 +38,12 @@ def main(arguments: list[str], program: str) -> int:
         print_names(choice.ids)
         return OK
     cache = None if options.cache_dir is None else Cache(options.cache_dir)
-    plans = make_plans(choice.models(), options.output_dir, Variants(precisions), cache, options.force)
+    told: Path | None = options.output_dir
+    otherwise = Path()
+    if "output_dir" in parser.from_environment:  # a program's own variable says it better
+        told, otherwise = None, options.output_dir
+    variants = Variants(precisions)
+    plans = make_plans(choice.models(), told, variants, cache, options.force, otherwise)
     if without := [plan.model.id for plan in plans if plan.model.files and not plan.files]:
         warn(f"warning: no file of these precisions: {', '.join(without)}")
     if options.dry_run:

@@ -45,6 +45,8 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("--version", action="version", version=f"modelzoo {VERSION}")
         self._values: list[tuple[argparse.Action, Any]] = []
         self._one_of: tuple[str, ...] = ()
+        self.from_environment: set[str] = set()
+        """The options whose values came from there, once they are parsed."""
 
     def error(self, message: str) -> NoReturn:
         """A usage error: one line that names the way to help."""
@@ -86,6 +88,8 @@ class Parser(argparse.ArgumentParser):
             if not hasattr(options, action.dest):
                 text = environ.get(_variable(action))
                 setattr(options, action.dest, self._convert(action, text) if text else default)
+                if text:
+                    self.from_environment.add(action.dest)
         return options
 
     def _convert(self, action: argparse.Action, text: str) -> Any:
