@@ -22,6 +22,7 @@ from tests.servers.faulty import (
     drip,
     drop_connection,
     hold_after,
+    pause_before,
     redirect,
     serve,
     status,
@@ -273,6 +274,26 @@ def test_a_killed_run_goes_on(cdn: Cdn, data: Path) -> None:
     tool("downloader", "--name", "amq-13")
     assert tree(data) == {ONE: body}
     assert cdn.requests[-1].headers["range"].startswith("bytes=")
+
+
+def test_what_an_interrupted_run_began_it_ends(cdn: Cdn, data: Path) -> None:
+    never = threading.Event()
+    cdn.publish(ONNX[0])
+    cdn.add(f"/{ONNX[1]}", cdn.guarded(hold_after(serve(content("x", 3000)), 1000, never)))
+    cdn.add(f"/{ONNX[2]}", cdn.guarded(pause_before(serve(b""), never)))
+    with Downloader("--name", "prob-3", "-j2", "--progress_interval=0", all=False) as run:
+        events = run.until("model_file_download_begin", 2)
+        cdn.wait_for(3)  # so the first file has ended
+        run.signal(signal.SIGINT)
+        events += run.events()
+        assert run.wait() == 130
+    begun = {e["model_file"]: e["size"] for e in events if e["$type"] == "model_file_download_begin"}
+    ended = [e["model_file"] for e in events if e["$type"] == "model_file_download_end"]
+    assert sorted(ended) == sorted(begun)
+    assert begun.items() >= {ONNX[0]: 3000, ONNX[1]: 3000}.items()
+    assert ONNX[3] not in begun
+    assert (events[-1]["$type"], events[-1]["reason"]) == ("run_end", "interrupted")
+    assert [name for name in tree(data) if not name.endswith(".download")] == [ONNX[0]]
 
 
 def test_python(cdn: Cdn, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
