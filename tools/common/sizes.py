@@ -12,7 +12,7 @@ import msgspec
 from .cancel import Cancel
 from .claiming import partial_size
 from .clock import Clock
-from .credentials import credential_for, host_of
+from .credentials import Host, credential_for, host_of
 from .errors import Reason, TransferError
 from .plan import FilePlan, ModelPlan, still_missing
 from .pool import Pool, Task
@@ -58,7 +58,8 @@ class _Survey:
 
     def __init__(self, store: HttpStore) -> None:
         self._store = store
-        self._silent: set[object] = set()
+        self._silent: dict[Host, str] = {}
+        """Hosts that are left alone, and the URL that they refused first."""
         self.sizes: dict[str, int] = {}
         self.problems: list[str] = []
 
@@ -70,12 +71,10 @@ class _Survey:
             if (size := self._store.size(url)) is not None:
                 self.sizes[url] = size
         except TransferError as error:
-            if error.reason != Reason.NOT_FOUND:
-                first = host not in self._silent
-                self._silent.add(host)
-                if not first or error.reason != Reason.ACCESS_DENIED:
-                    return  # it may pass, or has been told
-            self.problems.append(str(error))
+            missing = error.reason == Reason.NOT_FOUND
+            first = missing or self._silent.setdefault(host, url) == url  # others ask meanwhile
+            if missing or (first and error.reason == Reason.ACCESS_DENIED):  # the rest may pass
+                self.problems.append(str(error))
         yield from ()  # what makes it one
 
 
