@@ -16,14 +16,9 @@ import pytest
 from tests.conftest import tool
 from tests.processes import Downloader
 from tests.servers.faulty import Step, drop_connection, pause_before, redirect, serve, status
-from tests.topaz import AMQ, COOKIE, PROB, Cdn, add_topaz
+from tests.topaz import COOKIE, ONE, ONNX, ONNX16, Cdn, add_topaz, settle
 from tests.zoo import content, tree
 
-ONNX = [
-    f"prob-v3-fgnet-fp32-{size}-{scale}x-ox.tz" for size in ("256x352", "576x672") for scale in "12"
-]
-ONNX16 = "prob-v3-fgnet-fp16-576x672-1x-ox.tz"
-ONE = "amq-v13-fgnet-fp32-576x672-1x-ox.tz"
 AVERAGE = 91 << 20
 
 
@@ -31,11 +26,8 @@ AVERAGE = 91 << 20
 def cdn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cdn]:
     """The server, with files of 1000, 2000, 3000 and 4000 bytes for prob-3."""
     with Cdn() as server:
-        add_topaz(tmp_path / "json", PROB, AMQ)
-        monkeypatch.setenv("TVAI_MODEL_DIR", str(tmp_path / "json"))
-        monkeypatch.setenv("TVAI_MODEL_DATA_DIR", str(tmp_path / "data"))
-        monkeypatch.setenv("MODELZOO_TOPAZ_URL", server.url)
-        monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "user"))
+        settle(tmp_path, server, monkeypatch)
+        monkeypatch.delenv("TVAI_COOKIE")
         for number, name in enumerate(ONNX, 1):
             server.publish(name, 1000 * number)
         yield server

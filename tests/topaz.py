@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
 from modelzoo.version import USER_AGENT
 
 from tests.servers.faulty import Exchange, FaultyServer, Step, serve, status
@@ -57,6 +58,24 @@ def add_topaz(folder: Path, *documents: Mapping[str, Any]) -> Path:
     return folder
 
 
+_SIZES = ("256x352", "576x672")
+ONNX = [f"prob-v3-fgnet-fp32-{size}-{scale}x-ox.tz" for size in _SIZES for scale in "12"]
+"""The files of prob-3 for the backend onnx."""
+ONNX16 = "prob-v3-fgnet-fp16-576x672-1x-ox.tz"
+ONE = "amq-v13-fgnet-fp32-576x672-1x-ox.tz"
+"""The file of amq-13 for the backend onnx."""
+
+
+def settle(folder: Path, cdn: Cdn, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Be a user who has the application with two models, its data folder, and the cookie."""
+    add_topaz(folder / "json", PROB, AMQ)
+    monkeypatch.setenv("TVAI_MODEL_DIR", str(folder / "json"))
+    monkeypatch.setenv("TVAI_MODEL_DATA_DIR", str(folder / "data"))
+    monkeypatch.setenv("TVAI_COOKIE", COOKIE)
+    monkeypatch.setenv("MODELZOO_TOPAZ_URL", cdn.url)
+    monkeypatch.setenv("XDG_DATA_HOME", str(folder / "user"))
+
+
 class Cdn(FaultyServer):
     """Serves what `publish` was told to those who send the cookie and say who they are."""
 
@@ -69,6 +88,10 @@ class Cdn(FaultyServer):
         data = content(name, size)
         self.add(f"/{name}", *(self.guarded(step) for step in (*steps, serve(data))))
         return data
+
+    def publish_all(self, *names: str) -> dict[str, bytes | str]:
+        """Have all of these; what the folder has to hold afterwards, as `tests.zoo.tree` tells it."""
+        return {name: self.publish(name) for name in names}
 
     def guarded(self, step: Step) -> Step:
         """The step, for those who may see it."""
