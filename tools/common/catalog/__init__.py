@@ -225,7 +225,7 @@ class _Shelf:
     def __init__(self, source: Source, variants: Variants) -> None:
         self._source, self._root, self._variants = source, source.path.resolve(), variants
         self.left_out: list[str] = []
-        key = (self._root, source.name, *source.folders, _READER)
+        key: tuple[Path | str | bytes, ...] = (self._root, source.name, *source.folders, _READER)
         self._keep = None if source.format else locate(*key)  # only trees have an index
         reader = omz.reader(self._root, strict=bool(source.folders))
         self.index = self._keep and open_index(*self._keep, str(self._root), reader)
