@@ -12,6 +12,7 @@ import msgspec
 from .cancel import Cancel
 from .claiming import partial_size
 from .clock import Clock
+from .concurrency import Fixed
 from .credentials import Host, credential_for, host_of
 from .errors import Reason, TransferError
 from .plan import FilePlan, ModelPlan, still_missing
@@ -36,7 +37,7 @@ def measure(plans: Sequence[ModelPlan], timeout: float) -> tuple[Sequence[ModelP
     from .stores.http import HttpStore
 
     survey = _Survey(HttpStore(Settings(timeout=timeout)))
-    Pool(min(AT_ONCE, len(urls)), Clock(), Cancel()).run(map(survey.ask, urls))
+    Pool(Fixed(min(AT_ONCE, len(urls))), Clock(), Cancel()).run(map(survey.ask, urls))
     return [_measured(plan, survey.sizes) for plan in plans], survey.problems
 
 
