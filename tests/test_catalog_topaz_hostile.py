@@ -68,6 +68,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"backends": {"onnx": backend(FP32, capabilities="all")}}, "Expected `array`"),
     ({"backends": {"../x": backend(FP32)}}, "is no name of a backend"),
     ({"backends": {"a,b": backend(FP32)}}, "is no name of a backend"),
+    ({"backends": {"\x1b[2J\n" * 50: backend(FP32)}}, "is no name of a backend"),
+    ({"backends": {"onnx": backend("[S].tz", scales=("\x1b[2J\n",))}}, "unsafe name"),
     ({"backends": {"FP16": backend(FP32)}}, "is no name of a backend"),
     ({"backends": {"x" * 99: backend(FP32)}}, "is no name of a backend"),
     ({"backends": {"onnx": backend("/../../x")}}, "unsafe name"),
@@ -122,6 +124,7 @@ def test_what_breaks_the_rules_is_named_and_left_out(
     assert warning.startswith(f"{path}: ")
     assert problem in warning
     assert len(warning) < 800
+    assert warning.isprintable()
 
 
 def test_device_names_are_no_danger_where_they_are_only_a_beginning(tmp_path: Path) -> None:

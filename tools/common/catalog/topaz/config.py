@@ -167,15 +167,20 @@ def _named(config: _Config) -> Iterator[tuple[str, Target, str]]:
     """Every file that the backends name, what it is made for, and the key that names it."""
     for backend, settings in config.backends.items():
         if not _BACKEND_NAME.fullmatch(backend):
-            raise CatalogError("is no name of a backend", key=f"backends.{backend}")
+            raise CatalogError("is no name of a backend", key=f"backends.{_shown(backend)}")
         for scale, lists in settings.scales.items():
-            key = f"backends.{backend}.scales.{scale}"
+            key = f"backends.{backend}.scales.{_shown(scale)}"
             if len(lists.blocks) % 2:
                 raise CatalogError("expected pairs of width and height", key=f"{key}.blocks")
             for net in lists.nets:
                 for name, target in _expanded(net, scale, lists.blocks, backend, settings.capabilities):
                     file = f"{config.short_name}-v{config.version}-{name}"
                     yield file, target, f"{key}.nets"
+
+
+def _shown(key: str) -> str:
+    """A key as an error may show it: a short line without control characters."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in key[:80])
 
 
 def _expanded(
