@@ -256,7 +256,7 @@ def waiting(descriptor: int) -> int:
     return count
 
 
-def test_a_size_that_nobody_has_told(faulty: FaultyServer, zoo: Path, tmp_path: Path) -> None:
+def test_a_size_that_the_catalog_does_not_tell(faulty: FaultyServer, zoo: Path, tmp_path: Path) -> None:
     (model,) = modelzoo.find("plain", sources=[zoo])
     files = tuple(msgspec.structs.replace(f, size=None) for f in model.files)
     lines: list[bytes] = []
@@ -267,7 +267,7 @@ def test_a_size_that_nobody_has_told(faulty: FaultyServer, zoo: Path, tmp_path: 
     )
     events = parse(b"".join(lines).decode())
     begins = of(events, "model_file_download_begin")
-    assert [(e["size"], e["size_known"]) for e in begins] == [(-1, False)] * 2
+    assert [(e["size"], "size_known" in e) for e in begins] == [(len(DATA), False)] * 2
     assert [e["size"] for e in of(events, "model_file_download_end")] == [len(DATA)] * 2
     assert events[0]["size"] == 0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ from .outcome import Summary
 from .plan import make_plans
 from .selection import Filters, parse_precisions
 from .stores import Settings, Stores
+from .topaz_cdn import use_cookie
+from .variants import EVERY_VARIANT, Variants, wanted_variants
 
 Names = str | Iterable[str]
 
@@ -59,12 +61,15 @@ class DownloadFailed(ModelZooError):
         self.summary = summary
 
 
-def list_models(*, sources: Sources = ()) -> list[str]:
+def list_models(
+    *, sources: Sources = (), backend: str | None = None, gpu: str | None = None
+) -> list[str]:
     """The names of all models, in the catalog's order.
 
-    `sources` are folders, or `builtin` and `demo`; without any, the same as for the commands.
+    `sources` are folders, or `builtin`, `demo` and `topaz`; without any, the same as for the commands.
+    Models that have files for several backends, but none for this one (and this GPU), are left out.
     """
-    return _choose(None, sources).ids
+    return _choose(None, sources, wanted_variants(backend, gpu)).ids
 
 
 def find(
@@ -76,9 +81,12 @@ def find(
     license: Names = (),  # noqa: A002 - the option's name
     tag: Names = (),
     sources: Sources = (),
+    backend: str | None = None,
+    gpu: str | None = None,
 ) -> list[Model]:
     """The models that the filters mean; names may be patterns, None means all.
 
+    Models for several backends (Topaz Video AI) have the files for this one alone.
     Raises SelectionError for a name that matches nothing, CatalogError for a broken catalog.
     """
     filters = Filters(
@@ -89,12 +97,18 @@ def find(
         licenses=_several(license),
         tags=_several(tag),
     )
-    return list(_choose(filters, sources).models())
+    return list(_choose(filters, sources, wanted_variants(backend, gpu)).models())
 
 
-def info(names: Names | None = None, *, sources: Sources = ()) -> list[dict[str, Any]]:
+def info(
+    names: Names | None = None,
+    *,
+    sources: Sources = (),
+    backend: str | None = None,
+    gpu: str | None = None,
+) -> list[dict[str, Any]]:
     """What `info_dumper` prints, as Python values."""
-    return [describe(model) for model in find(names, sources=sources)]
+    return [describe(model) for model in find(names, sources=sources, backend=backend, gpu=gpu)]
 
 
 def download(
@@ -105,7 +119,7 @@ def download(
     cache_dir: str | os.PathLike[str] | None = None,
     cache_link: str = "copy",
     jobs: Jobs = 1,
-    num_attempts: int = 1,
+    num_attempts: int | None = None,
     timeout: float = 60.0,
     offline: bool = False,
     force: bool = False,
@@ -115,10 +129,15 @@ def download(
     progress_interval: float = 0.2,
     report: Report | None = None,
     sources: Sources = (),
+    backend: str | None = None,
+    gpu: str | None = None,
+    cookie: str | None = None,
 ) -> Summary:
     """Bring models (names, patterns, or what `find` returned, also mixed) into `output_dir`.
 
     Without it each goes to the folder of the program that it belongs to, else into the current one.
+    `backend` and `gpu` choose among the files of models for several backends; models that `find`
+    returned have theirs already. `cookie` is for Topaz's server (default: `TVAI_COOKIE`).
 
     `report` is called with every event, one at a time; what it raises ends the run and is raised
     here. With `cache_link="hardlink"` the files share their bytes with the cache. Returns when
@@ -138,8 +157,12 @@ def download(
         limit_rate=limit_rate,
         progress_interval=progress_interval,
     )
-    wanted = None if precisions is None else parse_precisions(",".join(_several(precisions)))
-    values = _models(models, sources)
+    use_cookie(cookie)
+    values = _models(models, lambda names: find(names, sources=sources, backend=backend, gpu=gpu))
+    wanted = EVERY_VARIANT if backend is None else wanted_variants(backend, gpu)
+    if precisions is not None:
+        chosen = parse_precisions(",".join(_several(precisions)))
+        wanted = msgspec.structs.replace(wanted, precisions=chosen)
     with listener:
         summary = fetch(values, None if output_dir is None else Path(output_dir), wanted, jobs, engine)
     if summary.interrupted:
@@ -149,14 +172,16 @@ def download(
     return summary
 
 
-def _models(models: str | Model | Iterable[str | Model], sources: Sources) -> list[Model]:
+def _models(
+    models: str | Model | Iterable[str | Model], find_named: Callable[[list[str]], list[Model]]
+) -> list[Model]:
     """The models in this order, found where only their names are given, each one once."""
     wanted: list[Any] = [models] if isinstance(models, str | Model) else list(models)
     if odd := [item for item in wanted if not isinstance(item, str | Model)]:
         raise TypeError(f"expected names or models, got {odd[0]!r}")
     chosen: dict[str, Model] = {}
     for are_names, some in itertools.groupby(wanted, lambda item: isinstance(item, str)):
-        for model in find(some, sources=sources) if are_names else some:
+        for model in find_named(list(some)) if are_names else some:
             _require_same(chosen.setdefault(model.qualified, model), model)
     return list(chosen.values())
 
@@ -211,7 +236,7 @@ def make_engine(
     *,
     report: Report,
     cache: Cache | None = None,
-    attempts: int = 1,
+    attempts: int | None = None,
     timeout: float = 60.0,
     offline: bool = False,
     force: bool = False,
@@ -221,7 +246,7 @@ def make_engine(
     progress_interval: float = 0.2,
 ) -> Engine:
     """What all transfers of one run share; raises UsageError for numbers that make no sense."""
-    if attempts < 1:
+    if attempts is not None and attempts < 1:
         raise UsageError(f"expected at least 1 attempt, got {attempts}")
     if not 0 < timeout <= MAX_TIMEOUT:
         raise UsageError(f"expected a timeout above 0 and up to {MAX_TIMEOUT} seconds, got {timeout}")
@@ -247,23 +272,24 @@ def make_engine(
 def fetch(
     models: Sequence[Model],
     output_dir: Path | None,
-    precisions: frozenset[str] | None,
+    variants: Variants,
     jobs: Jobs,
     engine: Engine,
 ) -> Summary:
     """Plan, check the space, and run. Raises ModelZooError when nothing could be started."""
     if jobs != "auto" and not 1 <= jobs <= MAX_JOBS:
         raise UsageError(f"expected 1 to {MAX_JOBS} jobs or 'auto', got {jobs}")
-    plans = make_plans(models, output_dir, precisions, engine.cache, engine.force)
+    plans = make_plans(models, output_dir, variants, engine.cache, engine.force)
     summary = run(plans, jobs, engine)
     if summary.reason is not None:
         raise StorageError(summary.message or "", summary.reason)
     return summary
 
 
-def _choose(filters: Filters | None, sources: Sources) -> Choice:
+def _choose(filters: Filters | None, sources: Sources, variants: Variants) -> Choice:
     several = [sources] if isinstance(sources, str | os.PathLike) else sources
-    return choose(active_sources([os.fspath(source) for source in several]), filters, _warn)
+    active = active_sources([os.fspath(source) for source in several])
+    return choose(active, filters, _warn, variants)
 
 
 def _warn(message: str) -> None:

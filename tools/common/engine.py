@@ -18,21 +18,30 @@ from .concurrency import Sample
 from .credentials import mask
 from .errors import Reason, TransferError
 from .events import Event, ModelFileDownloadProgress, OriginKind, Report
-from .gates import Connections, Gates, Lesson, RateLimit, backoff, keep_to_oneself
-from .model import ModelFile, Origin
+from .gates import Connections, Gates, Lesson, RateLimit, backoff, cube, keep_to_oneself
+from .model import ModelFile, Origin, Retries
 from .stores import Stores
 
 DEFAULT_ALGORITHM = "sha256"  # for files whose catalog tells no checksum
 STALLED = 1024  # bytes per second, averaged over the timeout
 
 
+def _ignore(size: int | None) -> None:
+    """Nobody wants to know."""
+
+
 class Job(msgspec.Struct, frozen=True):
-    """One file of one model, where it goes, and its origins in the order to be tried."""
+    """One file of one model, where it goes, and its origins in the order to be tried.
+
+    `announce` is called with the file's size (None: unknown) as soon as there is news of it.
+    """
 
     model: str
     file: ModelFile
     destination: Path
     origins: tuple[Origin, ...]
+    retries: Retries = Retries()
+    announce: Callable[[int | None], None] = _ignore
 
 
 class Delivery(msgspec.Struct, frozen=True):
@@ -87,7 +96,8 @@ class Engine:
     report: Report
     clock: Clock
     cancel: Cancel
-    attempts: int = 1
+    attempts: int | None = None
+    """Attempts for each file; None: as many as its model wants."""
     timeout: float = 60.0
     force: bool = False
     progress_interval: float = 0.2
@@ -103,6 +113,14 @@ class Engine:
         object.__setattr__(self, "gates", Gates(self.clock, self.share))
         object.__setattr__(self, "limit", RateLimit(self.limit_rate, self.clock, self.cancel))
         object.__setattr__(self, "report", _one_at_a_time(self.report))
+
+    def attempts_for(self, job: Job) -> int:
+        """How often each origin of this file is tried."""
+        return self.attempts or job.retries.attempts
+
+    def wait_after(self, attempt: int, job: Job) -> float:
+        """Seconds to wait after this attempt at the file has failed."""
+        return cube(attempt) if job.retries.cubic else self.backoff(attempt)
 
 
 def _one_at_a_time(report: Report) -> Report:

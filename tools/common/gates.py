@@ -24,6 +24,11 @@ def backoff(attempt: int) -> float:
     return min(MAX_WAIT, power) * random.uniform(0.8, 1.2)
 
 
+def cube(attempt: int) -> float:
+    """Seconds to wait after attempt number `attempt`: its cube, up to a day."""
+    return float(min(attempt, 44) ** 3)
+
+
 class Hold(msgspec.Struct, frozen=True, tag=True):
     """A host asked to be left alone for so many seconds."""
 
@@ -84,7 +89,8 @@ class Gates:
         """Raise TransferError when the request would send a credential that was refused before."""
         credential = credential_for(url) if self._refused else None
         if credential and credential.key in self._refused:
-            problem = f"not asked: {credential.name} was refused for another file"
+            why = "was refused for another file" if credential.header else "was not given"
+            problem = f"not asked: {credential.name} {why}"
             raise TransferError(Reason.ACCESS_DENIED, problem, url=mask(url))
 
 

@@ -76,6 +76,9 @@ class ModelFile(msgspec.Struct, frozen=True, gc=False):
     checksum: Checksum | None
     origins: tuple[Origin, ...]
     variant: str | None = None
+    """A precision, or what the file is made for, as variants.py writes it; None: it is for all."""
+    estimate: int | None = None
+    """Bytes that such files have as a rule, where the size is unknown."""
 
 
 class RegexReplace(msgspec.Struct, frozen=True, tag_field="$type", tag="regex_replace"):
@@ -99,6 +102,14 @@ class UnpackArchive(msgspec.Struct, frozen=True, tag_field="$type", tag="unpack_
 
 
 Step = RegexReplace | UnpackArchive
+
+
+class Retries(msgspec.Struct, frozen=True):
+    """How patient its files' server wants the run to be, where the user does not say."""
+
+    attempts: int = 1
+    cubic: bool = False
+    """Whether the waits are the cubes of the attempts: 1, 8, 27, 64 … seconds."""
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,6 +138,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     """The folder of the model's configuration on this machine, where the format has one."""
     home: str = ""
     """Where the program that it belongs to keeps its files; used unless another place is told."""
+    retries: Retries = Retries()
 
     @property
     def qualified(self) -> str:
@@ -140,12 +152,6 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     def name_of(self, path: str) -> str:
         """The file of the model that has this path in the output directory."""
         return path[len(self.subdirectory) + 1 :] if self.subdirectory else path
-
-    def files_of(self, precisions: frozenset[str] | None) -> tuple[ModelFile, ...]:
-        """The files to fetch when only these precisions are wanted (None: all)."""
-        if precisions is None:
-            return self.files
-        return tuple(f for f in self.files if f.variant is None or f.variant in precisions)
 
     def variant_of(self, path: str) -> str | None:
         """The variant of a file in the model's folder: one that comes, or was made from one.

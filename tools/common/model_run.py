@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections import defaultdict
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -69,14 +70,15 @@ class ModelRun:
         for file in self._plan.files:
             if self._engine.cancel:
                 return
-            self._begin_file(file)
-            self._end_file(file, installed(file))
+            outcome = installed(file)
+            self._begin_file(file, outcome.size)
+            self._end_file(file, outcome)
         self._end()
 
     def _file(self, file: FilePlan) -> Task:
         self._begin()
         started = self._engine.clock.now()
-        self._begin_file(file)
+        announce = self._announcing(file)
         outcome = FileOutcome(name=file.file.name, path=file.path, successful=False)
         try:
             if self._model.postprocessing:
@@ -85,16 +87,20 @@ class ModelRun:
             if file.record:
                 outcome = installed(file)
             else:
-                outcome = succeeded(outcome, (yield from self._bring(file)))
+                outcome = succeeded(outcome, (yield from self._bring(file, announce)))
+            announce(outcome.size)
         except ModelZooError as error:
+            announce(None)
             outcome = failed(outcome, error)
         seconds = round(self._engine.clock.now() - started, 3)
         self._end_file(file, msgspec.structs.replace(outcome, seconds=seconds))
 
-    def _bring(self, file: FilePlan) -> Generator[float, None, Delivery]:
+    def _bring(
+        self, file: FilePlan, announce: Callable[[int | None], None]
+    ) -> Generator[float, None, Delivery]:
         from .transfer import bring
 
-        job = file.job
+        job = msgspec.structs.replace(file.job, announce=announce)
         delivery = yield from bring(job, self._engine)
         self._writer.arrived([job.destination])  # before a receipt can know of it
         with self._lock:
@@ -133,10 +139,20 @@ class ModelRun:
             count = len(self._plan.files)
             self._engine.report(ModelDownloadBegin(model=self._model.id, num_files=count))
 
-    def _begin_file(self, file: FilePlan) -> None:
+    def _announcing(self, file: FilePlan) -> Callable[[int | None], None]:
+        """Has the begin of the file reported: at once where its size is known, else when it is told."""
+        if file.file.size is not None:
+            self._begin_file(file, file.file.size)
+        return functools.partial(self._begin_file, file)
+
+    def _begin_file(self, file: FilePlan, size: int | None) -> None:
+        """Report, once, that work on the file begins."""
+        name = file.file.name
         with self._lock:
-            self._open[file.file.name] = file
-            self._engine.report(begin_event(file))
+            if name in self._open or name in self._outcomes or self._state == "ended":
+                return
+            self._open[name] = file
+            self._engine.report(begin_event(file, size))
 
     def _end_file(self, file: FilePlan, outcome: FileOutcome) -> None:
         with self._lock:

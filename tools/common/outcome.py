@@ -97,9 +97,8 @@ def without_work(file: FilePlan, why: ModelZooError) -> FileOutcome:
     return failed(FileOutcome(name=file.file.name, path=file.path, successful=False), why)
 
 
-def begin_event(file: FilePlan) -> ModelFileDownloadBegin:
-    """The event that tells that work on a file begins."""
-    size = file.file.size
+def begin_event(file: FilePlan, size: int | None) -> ModelFileDownloadBegin:
+    """The event that tells that work on a file of this size begins."""
     return ModelFileDownloadBegin(
         model=file.model.id,
         model_file=file.file.name,

@@ -17,6 +17,7 @@ from .errors import ModelZooError, Reason, StorageError
 from .model import ORIGINAL_SUFFIX, Model, ModelFile, Origin, RegexReplace, Step
 from .paths import clash
 from .receipts import Input, Receipt, Receipts, vouched_files
+from .variants import Variants
 
 State = Literal["installed", "present", "partial", "cached", "absent"]
 """`installed`: a receipt vouches for it; `present`: there, to be checked; `partial`: begun."""
@@ -41,7 +42,8 @@ class FilePlan(msgspec.Struct, frozen=True):
     def job(self) -> Job:
         """What a transfer has to know of it."""
         destination = Path(self.destination)
-        return Job(self.model.id, self.file, destination, tuple(self._origins(destination)))
+        origins = tuple(self._origins(destination))
+        return Job(self.model.id, self.file, destination, origins, self.model.retries)
 
     def _origins(self, destination: Path) -> Iterator[Origin]:
         """Where to get a file; of one that was patched the original is still on this disk."""
@@ -96,27 +98,28 @@ class ModelPlan(msgspec.Struct, frozen=True):
 def make_plans(
     models: Iterable[Model],
     output_dir: Path | None,
-    precisions: frozenset[str] | None,
+    variants: Variants,
     cache: Cache | None,
     force: bool = False,
+    otherwise: Path = Path(),
 ) -> list[ModelPlan]:
     """The plans for these models; ModelZooError when two files have one destination.
 
-    Without an output directory each goes where its program keeps its files, else into the current one.
+    Without an output directory each goes where its program keeps its files, and `otherwise` where it
+    belongs to none.
     """
     places: dict[str, Receipts] = {}
     plans = []
     for model in models:
         if model.home not in places:
-            places[model.home] = _place(model.home, output_dir)
-        plans.append(_plan(model, places[model.home], precisions, cache, force))
+            places[model.home] = _place(model.home, output_dir or Path(model.home or otherwise))
+        plans.append(_plan(model, places[model.home], variants, cache, force))
     _require_places(plans)
     return plans
 
 
-def _place(home: str, output_dir: Path | None) -> Receipts:
-    """The output directory of the models that have this home, and what is installed there."""
-    root = output_dir or Path(home)
+def _place(home: str, root: Path) -> Receipts:
+    """What is installed in this output directory of the models that have this home."""
     return Receipts(root, foreign=bool(home) and root.resolve() == Path(home).resolve())
 
 
@@ -147,11 +150,11 @@ def look_again(plan: ModelPlan) -> ModelPlan:
 def _plan(
     model: Model,
     receipts: Receipts,
-    precisions: frozenset[str] | None,
+    variants: Variants,
     cache: Cache | None,
     force: bool,
 ) -> ModelPlan:
-    return _plan_files(model, receipts, model.files_of(precisions), cache, force)
+    return _plan_files(model, receipts, variants.files_of(model), cache, force)
 
 
 def _plan_files(
@@ -189,9 +192,14 @@ def _look(
     if cache and file.checksum and cache.holds(file.checksum):
         return "cached", file.size
     begun = partial_size(Path(destination))
-    # More than the whole is of no use, and starts over.
-    missing = None if file.size is None else file.size - begun if begun <= file.size else file.size
+    missing = None if file.size is None else still_missing(file.size, begun)
     return ("partial" if begun else "absent"), missing
+
+
+def still_missing(size: int, begun: int) -> int:
+    """Bytes to be fetched of a file of this size, of which so many are here."""
+    # More than the whole is of no use, and starts over.
+    return size - begun if begun <= size else size
 
 
 def require_space(plans: Sequence[ModelPlan], cache: Cache | None) -> StorageError | None:

@@ -36,6 +36,8 @@ class Input(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     checksum: Checksum | None
     origin: str | None = None
     verified: bool = True
+    variant: str | None = None
+    """That of the file, where its catalog does not say what such files weigh."""
 
     def answers(self, file: ModelFile) -> bool:
         """Whether this is what the catalog asks for today."""
@@ -164,6 +166,15 @@ class Receipts:
         except (OSError, ValueError, RecursionError):
             pass
         return None
+
+    def every(self) -> Iterator[Receipt]:
+        """All that can be read, whatever the catalog says today."""
+        for path in sorted(Path(self._folder).glob("*/*.json")):
+            try:
+                if path.stat().st_size <= MAX_BYTES:
+                    yield _DECODER.decode(path.read_bytes())
+            except (OSError, ValueError, RecursionError):
+                continue
 
     def save(self, model: Model, receipt: Receipt) -> None:
         """Write a receipt whose files are on disk already; raises StorageError."""

@@ -90,7 +90,8 @@ def _fetch(job: Job, partial: Partial, engine: Engine) -> Waits[Delivery]:
         except TransferError as error:
             errors.append(error)
             if number < len(job.origins):
-                _report_retry(job, engine.attempts if error.transient else 1, 0.0, error, engine)
+                tried = engine.attempts_for(job) if error.transient else 1
+                _report_retry(job, tried, 0.0, error, engine)
     if len(errors) == 1:
         raise errors[0]
     raise TransferError(
@@ -101,7 +102,8 @@ def _fetch(job: Job, partial: Partial, engine: Engine) -> Waits[Delivery]:
 
 def _from_mirror(url: str, job: Job, partial: Partial, engine: Engine) -> Waits[Delivery]:
     """All attempts at one origin."""
-    for attempt in range(1, engine.attempts + 1):
+    attempts = engine.attempts_for(job)
+    for attempt in range(1, attempts + 1):
         while wait := engine.gates.wait(url):
             yield wait
         engine.cancel.check()
@@ -110,14 +112,15 @@ def _from_mirror(url: str, job: Job, partial: Partial, engine: Engine) -> Waits[
             return _attempt(url, job, partial, engine)
         except TransferError as error:
             engine.cancel.check()  # a connection that was cut on purpose is not the server's fault
-            wait = error.retry_after if error.retry_after is not None else engine.backoff(attempt)
+            asked = error.retry_after
+            wait = engine.wait_after(attempt, job) if asked is None else asked
             if error.transient:
                 engine.traffic.trouble()
             if error.busy:
                 engine.gates.hold(url, wait)
             if error.credential:
                 engine.gates.refuse(error.credential)
-            if not error.transient or attempt == engine.attempts:
+            if not error.transient or attempt == attempts:
                 raise
             _report_retry(job, attempt, wait, error, engine)
             yield wait
@@ -125,6 +128,7 @@ def _from_mirror(url: str, job: Job, partial: Partial, engine: Engine) -> Waits[
 
 
 def _report_retry(job: Job, attempt: int, wait: float, error: TransferError, engine: Engine) -> None:
+    job.announce(None)  # nobody has told its size yet
     engine.report(
         ModelFileRetry(
             model=job.model,
@@ -172,6 +176,7 @@ def _receive(url: str, job: Job, partial: Partial, engine: Engine) -> OriginKind
         total = opened.size if job.file.size is None else job.file.size
         if job.file.size is None:  # the others have been counted before the run began
             require_space(job.destination, total, opened)
+            job.announce(total)
         partial.begin(opened.offset, Provenance(mask(url), opened.validator), _algorithm(job))
         progress = Progress(job, engine, kind)
         try:

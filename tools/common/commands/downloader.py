@@ -19,20 +19,29 @@ from ..reporting.json import JsonReporter, document
 from ..reporting.stream import is_terminal, warn, write_all, write_text
 from ..reporting.text import TextReporter
 from ..selection import parse_precisions
+from ..variants import Variants
+from .cookie import add_cookie, use_given_cookie
 from .options import Parser, add_selection, byte_rate, chosen, file_path, number, print_names
 from .session import FAILED, OK
 
 
 def main(arguments: list[str], program: str) -> int:
     """Run the tool; returns the exit status."""
-    options = _parser(program).parse(arguments)
+    parser = _parser(program)
+    options = parser.parse(arguments)
     precisions = None if options.precisions is None else parse_precisions(options.precisions)
+    use_given_cookie(options, warn)
     choice = chosen(options, warn)
     if options.print_all:
         print_names(choice.ids)
         return OK
     cache = None if options.cache_dir is None else make_cache(options.cache_dir, options.cache_link)
-    plans = make_plans(choice.models(), options.output_dir, precisions, cache, options.force)
+    told: Path | None = options.output_dir
+    otherwise = Path()
+    if "output_dir" in parser.from_environment:  # a program's own variable says it better
+        told, otherwise = None, options.output_dir
+    variants = Variants(precisions)
+    plans = make_plans(choice.models(), told, variants, cache, options.force, otherwise)
     if without := [plan.model.id for plan in plans if plan.model.files and not plan.files]:
         warn(f"warning: no file of these precisions: {', '.join(without)}")
     if options.dry_run:
@@ -41,12 +50,14 @@ def main(arguments: list[str], program: str) -> int:
 
 
 def _dry_run(options: Any, plans: Sequence[ModelPlan], cache: Cache | None) -> int:
+    from ..sizes import measure
     from .dry_run import as_text, examine, obstacles
 
-    rows = examine(plans, cache)
+    measured, refusals = (plans, []) if options.offline else measure(plans, options.timeout)
+    rows = examine(measured, cache)
     as_json = options.progress_format == "json"
     write_all(document(rows)) if as_json else write_text(as_text(rows))
-    problems = obstacles(plans, rows, cache, options.offline)
+    problems = [*refusals, *obstacles(measured, rows, cache, options.offline)]
     for problem in problems:
         warn(problem)
     return FAILED if problems else OK
@@ -59,7 +70,12 @@ def _parser(program: str) -> Parser:
     add("-o", "--output_dir", type=file_path, metavar="DIR", help="where to put models")
     add("--precisions", metavar="P[,P...]", help="only files of these precisions")
     attempts = number(int, 1, 10**6, "a whole number from 1 to 1000000")
-    add("--num_attempts", type=attempts, default=1, metavar="N", help="attempts for each file")
+    add(
+        "--num_attempts",
+        type=attempts,
+        metavar="N",
+        help="attempts for each file (default: 1, for Topaz models 5)",
+    )
     add("--cache_dir", type=file_path, metavar="DIR", help="keep a copy of each file in this cache")
     add(
         "--cache_link",
@@ -120,6 +136,7 @@ def _parser(program: str) -> Parser:
         help="write what came of each file as JSON at the end",
     )
     either.add_argument("--dry_run", action="store_true", help="only say what would be fetched")
+    add_cookie(parser)
     parser.add_argument("--offline", action="store_true", help="no requests: cache and files only")
     parser.add_argument("--force", action="store_true", help="bring files again that are there")
     return parser

@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ..catalog import BUILTIN, SOURCE_VARIABLE, Choice, active_sources, choose
+from ..catalog import NAMED, SOURCE_VARIABLE, Choice, active_sources, choose
 from ..errors import UsageError
+from ..gpu import FAMILIES
 from ..reporting.stream import write_text
 from ..selection import Filters, parse_list, split_patterns
+from ..variants import BACKEND_VARIABLES, DEFAULT_BACKEND, GPU_VARIABLES, wanted_variants
 from ..version import VERSION
 
 ENVIRONMENT_PREFIX = "MODELZOO_"
@@ -43,6 +45,8 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("--version", action="version", version=f"modelzoo {VERSION}")
         self._values: list[tuple[argparse.Action, Any]] = []
         self._one_of: tuple[str, ...] = ()
+        self.from_environment: set[str] = set()
+        """The options whose values came from there, once they are parsed."""
 
     def error(self, message: str) -> NoReturn:
         """A usage error: one line that names the way to help."""
@@ -84,6 +88,8 @@ class Parser(argparse.ArgumentParser):
             if not hasattr(options, action.dest):
                 text = environ.get(_variable(action))
                 setattr(options, action.dest, self._convert(action, text) if text else default)
+                if text:
+                    self.from_environment.add(action.dest)
         return options
 
     def _convert(self, action: argparse.Action, text: str) -> Any:
@@ -170,12 +176,44 @@ def add_selection(parser: Parser) -> None:
             metavar="PAT[,PAT...]",
             help=what,
         )
-    parser.add_argument(  # the catalog itself reads the variable
+    add_sources(parser)
+    add_backend(parser)
+
+
+def add_format(parser: Parser) -> None:
+    """The option of tools that print a table for people, or the same for programs."""
+    parser.add_value(
+        "--format",
+        choices=("text", "json"),
+        default="text",
+        help="a table for people, or a JSON document for programs",
+    )
+
+
+def add_sources(parser: Parser) -> None:
+    """The option that says where models come from. The catalog itself reads the variable."""
+    parser.add_argument(
         "--source",
         action="append",
         metavar="SOURCE",
         help="take the models from this folder instead of the built-in sources; "
-        f"also {' and '.join(BUILTIN)}; can be repeated [env: {SOURCE_VARIABLE}]",
+        f"also {', '.join(NAMED)}; can be repeated [env: {SOURCE_VARIABLE}]",
+    )
+
+
+def add_backend(parser: Parser) -> None:
+    """The options that say what models with files for several backends are for."""
+    parser.add_argument(
+        "--backend",
+        metavar="NAME",
+        help="of models for several backends (Topaz Video AI) take the files for this one "
+        f"(default: {DEFAULT_BACKEND}) [env: {', '.join(BACKEND_VARIABLES)}]",
+    )
+    parser.add_argument(
+        "--gpu",
+        metavar="FAMILY",
+        help=f"the GPU that TensorRT files are for: {', '.join(FAMILIES)} (default: this "
+        f"machine's) [env: {', '.join(GPU_VARIABLES)}]",
     )
 
 
@@ -189,8 +227,9 @@ def chosen(options: Any, warn: Callable[[str], None]) -> Choice:
         licenses=tuple(options.license),
         tags=tuple(options.tag),
     )
+    variants = wanted_variants(options.backend, options.gpu)
     sources = active_sources(options.source or ())
-    return choose(sources, filters, lambda message: warn(f"warning: {message}"))
+    return choose(sources, filters, lambda message: warn(f"warning: {message}"), variants)
 
 
 def print_names(names: Iterable[str]) -> None:

@@ -83,8 +83,22 @@ class HttpStore:
             raise TransferError(Reason.SERVER_ERROR, problem, url=mask(url))
         return OpenedUrl(response, url, validator)
 
+    def size(self, url: str) -> int | None:
+        """The size of the file in bytes, as HEAD tells it; None where it does not. TransferError."""
+        response, credential = self._ask(url, method="HEAD")
+        _dismiss(response)
+        if response.status != 200:
+            raise _status_error(response, url, credential)
+        found = extent(response.status, response.headers)
+        return found[1] if found else None
+
     def _ask(
-        self, url: str, offset: int = 0, validator: str | None = None, stop: int | None = None
+        self,
+        url: str,
+        offset: int = 0,
+        validator: str | None = None,
+        stop: int | None = None,
+        method: str = "GET",
     ) -> tuple[Response, Credential | None]:
         """The response at the end of all redirects, and the credential it was sent."""
         last = "" if stop is None else stop - 1
@@ -93,8 +107,8 @@ class HttpStore:
             headers["If-Range"] = validator
         credential = self._credential(url)
         for _ in range(MAX_REDIRECTS + 1):
-            own = dict([credential.header]) if credential else {}
-            response = self._request(url, headers | own)
+            own = credential.headers if credential else {}
+            response = self._request(method, url, headers | own)
             location = response.headers.get("Location")
             if response.status not in (301, 302, 303, 307, 308) or not location:
                 return response, credential
@@ -104,10 +118,10 @@ class HttpStore:
             url = target
         raise TransferError(Reason.SERVER_ERROR, f"more than {MAX_REDIRECTS} redirects", url=mask(url))
 
-    def _request(self, url: str, headers: dict[str, str]) -> Response:
+    def _request(self, method: str, url: str, headers: dict[str, str]) -> Response:
         with translated_errors(url):
             host_of(url)
-            return self._client.request("GET", without_userinfo(url), HEADERS | headers)
+            return self._client.request(method, without_userinfo(url), HEADERS | headers)
 
     def _credential(self, url: str) -> Credential | None:
         """What proves who asks, looked up once for every host, user and password."""
@@ -197,8 +211,7 @@ def _status_error(response: Response, url: str, credential: Credential | None) -
     phrase = _PHRASES.get(code, "")  # not the server's own, which could say anything
     advice = ""
     if code in (401, 403):
-        sent = f"{credential.name} was sent and refused" if credential else no_credential()
-        advice = f"; {sent}"
+        advice = f"; {credential.refusal if credential else no_credential()}"
     return TransferError(
         _STATUS.get(code, Reason.SERVER_ERROR),
         f"the server answered {code} {phrase}".rstrip() + advice,
