@@ -133,7 +133,7 @@ def download(
         progress_interval=progress_interval,
     )
     wanted = None if precisions is None else parse_precisions(",".join(_several(precisions)))
-    values = _models(models, sources)
+    values = models_of(models, sources)
     with listener:
         summary = fetch(values, None if output_dir is None else Path(output_dir), wanted, jobs, engine)
     if summary.interrupted:
@@ -143,7 +143,7 @@ def download(
     return summary
 
 
-def _models(models: str | Model | Iterable[str | Model], sources: Sources) -> list[Model]:
+def models_of(models: str | Model | Iterable[str | Model], sources: Sources) -> list[Model]:
     """The models in this order, found where only their names are given, each one once."""
     wanted: list[Any] = [models] if isinstance(models, str | Model) else list(models)
     if odd := [item for item in wanted if not isinstance(item, str | Model)]:

@@ -23,10 +23,9 @@ from .events import (
 from .model import Model
 from .outcome import FileOutcome, ModelOutcome, Summary, end_event, failed, run_end, succeeded
 from .partial import Partial
-from .paths import STATE_DIR
 from .plan import FilePlan, ModelPlan, look_again, require_space
 from .pool import Pool, Task
-from .postprocess import Changes, postprocess, remove, reserve, tidy
+from .postprocess import Changes, postprocess, remove, reserve, staging_folder, tidy
 from .receipts import Receipt, ReceiptWriter
 from .records import make_receipt
 from .transfer import BUSY_POLL, bring
@@ -91,7 +90,7 @@ class _ModelRun:
     def __init__(self, plan: ModelPlan, engine: Engine, writer: ReceiptWriter) -> None:
         self._plan, self._engine, self._writer = plan, engine, writer
         self._model: Model = plan.model
-        self._staging = plan.root / STATE_DIR / "staging" / f"{plan.model.source}-{plan.model.name}"
+        self._staging = staging_folder(plan.root, plan.model.source, plan.model.name)
         self._lock = threading.Lock()
         self._state: Literal["new", "begun", "ended"] = "new"
         self._open: dict[str, FilePlan] = {}

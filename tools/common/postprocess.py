@@ -21,7 +21,7 @@ from .errors import ModelZooError, PostprocessingError
 from .model import ORIGINAL_SUFFIX, RegexReplace, Step, UnpackArchive
 from .partial import Partial
 from .patching import patch
-from .paths import PARTIAL_SUFFIX, clash, safe_path
+from .paths import PARTIAL_SUFFIX, STATE_DIR, clash, safe_path
 
 
 class Changes(msgspec.Struct, frozen=True):
@@ -48,6 +48,11 @@ def postprocess(folder: Path, steps: tuple[Step, ...], staging: Path, cancel: Ca
             except ModelZooError as error:
                 raise PostprocessingError(f"{folder / step.file}: {error}", error.reason) from None
         return work.publish()
+
+
+def staging_folder(root: Path, source: str, name: str) -> Path:
+    """Where this model of this output directory is worked on."""
+    return root / STATE_DIR / "staging" / f"{source}-{name}"
 
 
 def reserve(staging: Path) -> Partial | None:

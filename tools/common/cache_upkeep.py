@@ -1,0 +1,197 @@
+"""Looking after a cache: what it holds, whether that is right, and what can go.
+
+Removing an entry is always safe: a run that has it open goes on reading it, and one that does not find
+it any more fetches the file. So nobody is locked out meanwhile. The folders of entries stay, since a
+run may be about to rename a file into one.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+import msgspec
+
+from .cache import Cache
+from .cache_contents import DAY, CacheEntry, scan, staged
+from .checksum import LENGTHS, Checksum
+from .claiming import claim
+from .clock import Clock
+from .disk import identity
+from .errors import StorageError
+from .events import SCHEMA_VERSION, Notice, Report, Verdict
+from .paths import PARTIAL_SUFFIX
+from .rehash import Finding, Target, rehash
+
+
+class BrokenEntry(msgspec.Struct, frozen=True):
+    """An entry that does not have the digest of its name; `removed` unless it was only looked at."""
+
+    path: str
+    state: Verdict
+    message: str
+    removed: bool
+
+
+class CacheVerification(msgspec.Struct, frozen=True):
+    """What came of it; `successful` when all entries were right."""
+
+    schema_version: int
+    cache_dir: str
+    successful: bool
+    entries: int
+    size: int
+    broken: list[BrokenEntry]
+
+
+class Pruned(msgspec.Struct, frozen=True):
+    """What was removed, or would be with `dry_run`: entries and left-overs of killed runs."""
+
+    schema_version: int
+    cache_dir: str
+    dry_run: bool
+    removed: list[CacheEntry]
+    removed_size: int
+    left_overs: list[str]
+    entries: int
+    size: int
+
+
+def verify_cache(
+    folder: Path, workers: int, report: Report, clock: Clock, dry_run: bool = False
+) -> CacheVerification:
+    """Hash all entries and remove the wrong ones; raises StorageError or Interrupted."""
+    found = scan(folder)
+    values = [*(entry.value for entry in found.entries), *map(_value, found.broken)]
+    paths = [*(Path(entry.path) for entry in found.entries), *map(Path, found.broken)]
+    seen = [identity(path) for path in paths]
+    targets = [
+        Target(path, None, _candidates(value)) for path, value in zip(paths, values, strict=True)
+    ]
+
+    def judge(number: int, finding: Finding) -> Finding:
+        # Pruned meanwhile, or written anew.
+        if finding.state == "missing" or identity(paths[number]) != seen[number]:
+            return Finding("gone", message="another process has removed or replaced it")
+        return finding
+
+    findings = rehash(targets, workers, report, clock, judge)
+    cache, broken = Cache(folder), []
+    for number, finding in enumerate(findings):
+        if finding.state in ("whole", "gone"):
+            continue
+        removed = False
+        if not dry_run:
+            removed = _drop(cache, values[number], seen[number], report)
+        broken.append(BrokenEntry(str(paths[number]), finding.state, finding.message or "", removed))
+    return CacheVerification(
+        schema_version=SCHEMA_VERSION,
+        cache_dir=str(folder),
+        successful=not broken,
+        entries=len(findings),
+        size=sum(finding.size for finding in findings),
+        broken=broken,
+    )
+
+
+def _value(path: str) -> str:
+    shard, rest = path.replace(os.sep, "/").rsplit("/", 2)[1:]
+    return shard + rest
+
+
+def _candidates(value: str) -> tuple[Checksum, ...]:
+    """What a name can mean: the length of a digest tells its algorithm, or a few that it may be."""
+    return tuple(Checksum(kind, value) for kind, length in LENGTHS.items() if length == len(value))
+
+
+def _drop(cache: Cache, value: str, seen: tuple[int, int, int] | None, report: Report) -> bool:
+    """Remove a broken entry, unless somebody is replacing it or has done so."""
+    checksum = _candidates(value)[0]
+    try:
+        if (reservation := cache.reserve(checksum)) is None:
+            return False
+        with reservation:
+            if identity(cache.path(checksum)) == seen:
+                cache.drop(checksum)
+    except StorageError as error:
+        report(Notice(message=f"a broken entry was not removed: {error}"))
+        return False
+    if os.path.lexists(cache.path(checksum)):
+        report(Notice(message=f"a broken entry was not removed: {cache.path(checksum)}"))
+        return False
+    return True
+
+
+def prune_cache(
+    folder: Path,
+    *,
+    max_size: int | None = None,
+    older_than: float | None = None,
+    used: Collection[str] | None = None,
+    dry_run: bool = False,
+    report: Report,
+) -> Pruned:
+    """Remove entries until the cache has at most `max_size` bytes, those that were used longest ago
+    first; all that were not used for `older_than` seconds; and, where `used` is given, all whose
+    digest is not in it. Left-overs of killed runs go in any case. Raises StorageError.
+    """
+    now = time.time()
+    entries = sorted(scan(folder).entries, key=lambda entry: entry.used)
+    size = sum(entry.size for entry in entries)
+    removed = []
+    for entry in entries:
+        old = older_than is not None and now - entry.used >= older_than
+        unused = used is not None and entry.value not in used
+        too_much = max_size is not None and size > max_size
+        if (old or unused or too_much) and (dry_run or _unlink(Path(entry.path), report)):
+            removed.append(entry)
+            size -= entry.size
+    return Pruned(
+        schema_version=SCHEMA_VERSION,
+        cache_dir=str(folder),
+        dry_run=dry_run,
+        removed=removed,
+        removed_size=sum(entry.size for entry in removed),
+        left_overs=[str(path) for path in _left_overs(folder, now, dry_run, report)],
+        entries=len(entries) - len(removed),
+        size=size,
+    )
+
+
+def _unlink(path: Path, report: Report) -> bool:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        report(Notice(message=f"{path}: {error.strerror}"))
+        return False
+    return True
+
+
+def _left_overs(folder: Path, now: float, dry_run: bool, report: Report) -> Iterator[Path]:
+    """Files that nobody has written to for a day and nobody holds; they are removed unless told not."""
+    for path, _, written in staged(folder):
+        if now - written < DAY or not os.path.lexists(path):
+            continue
+        if dry_run:
+            yield path
+        elif not path.name.endswith(PARTIAL_SUFFIX):
+            if _unlink(path, report):
+                yield path
+        elif _discard(path, report):
+            yield path
+
+
+def _discard(path: Path, report: Report) -> bool:
+    """Remove a file in flight unless another process holds it."""
+    try:
+        partial = claim(path.with_name(path.name.removesuffix(PARTIAL_SUFFIX)))
+    except StorageError as error:
+        report(Notice(message=str(error)))
+        return False
+    if partial is None:
+        return False
+    with partial:
+        partial.discard()
+    return True
