@@ -114,7 +114,7 @@ class _Run:
 
     def _task(self, number: int, plan: ModelPlan, file: FilePlan) -> Task:
         name, size = file.job.file.name, file.job.file.size or 0
-        names = {"path": str(file.job.destination), "model": plan.model.id, "model_file": name}
+        names = {"path": str(file.job.destination), "model": plan.model.id}
         self._report(FileVerifyBegin(size=size if file.state == "present" else 0, **names))
         state, delivery = _judge(plan, file)
         if delivery and state != "unprocessed":

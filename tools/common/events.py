@@ -137,12 +137,11 @@ class VerifyBegin(Event, frozen=True, tag="verify_begin"):
 
 
 class FileVerifyBegin(Event, frozen=True, tag="file_verify_begin"):
-    """Hashing of a file starts. `model` and `model_file` are left out for entries of a cache."""
+    """Hashing of a file starts. `model` is left out for entries of a cache."""
 
     path: str
     size: Size
     model: str | None = None
-    model_file: str | None = None
 
 
 class FileVerifyProgress(Event, frozen=True, tag="file_verify_progress"):
@@ -151,7 +150,6 @@ class FileVerifyProgress(Event, frozen=True, tag="file_verify_progress"):
     path: str
     size: Size
     model: str | None = None
-    model_file: str | None = None
 
 
 class FileVerifyEnd(Event, frozen=True, tag="file_verify_end"):
@@ -160,7 +158,6 @@ class FileVerifyEnd(Event, frozen=True, tag="file_verify_end"):
     path: str
     state: Verdict
     model: str | None = None
-    model_file: str | None = None
     checksum: str | None = None
     message: str | None = None
 

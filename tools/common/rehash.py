@@ -13,7 +13,6 @@ import msgspec
 from .cancel import Cancel
 from .checksum import Checksum, new_hasher
 from .clock import Clock
-from .disk import readable
 from .engine import DEFAULT_ALGORITHM, one_at_a_time
 from .errors import Interrupted, Reason
 from .events import (
@@ -30,6 +29,7 @@ from .events import (
 from .pool import Pool, Task
 
 CHUNK = 1 << 20  # bytes read at a time: each lets other threads run, and looks whether to stop
+PROGRESS_EVERY = 0.2  # seconds
 _OPEN = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _OPEN |= getattr(os, "O_NONBLOCK", 0)  # a pipe must not block; files do not notice
 
@@ -44,7 +44,6 @@ class Target(msgspec.Struct, frozen=True):
     size: int | None
     checksums: tuple[Checksum, ...]
     model: str | None = None
-    name: str | None = None
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -114,11 +113,7 @@ class _Run:
 
     def _task(self, number: int) -> Task:
         target = self._targets[number]
-        names: dict[str, Any] = {
-            "path": str(target.path),
-            "model": target.model,
-            "model_file": target.name,
-        }
+        names: dict[str, Any] = {"path": str(target.path), "model": target.model}
         self._report(FileVerifyBegin(size=target.size or 0, **names))
         finding = self._judge(number, self._find(number, target, names))
         self._findings[number] = finding
@@ -164,11 +159,10 @@ class _Run:
             self._cancel.check()
             size += len(chunk)
             self._read[number] = size
-            if (now := self._clock.now()) - shown >= 0.2:
+            if (now := self._clock.now()) - shown >= PROGRESS_EVERY:
                 shown = now
                 self._report(FileVerifyProgress(size=size, **names))
 
 
 def _wrong_size(expected: int | None, found: int) -> str:
-    exact = f"expected {expected} bytes, it has {found}"
-    return f"{exact} ({readable(found)})"
+    return f"expected {expected} bytes, it has {found}"

@@ -52,7 +52,7 @@ class _Record(msgspec.Struct, frozen=True):
         """What to hash."""
         checksums = (self.output.checksum,) if self.output.checksum else ()
         path = self.entry.root / self.output.path
-        return Target(path, self.output.size, checksums, self.entry.id, self.output.path)
+        return Target(path, self.output.size, checksums, self.entry.id)
 
 
 def verify_entries(

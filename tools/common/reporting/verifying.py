@@ -68,7 +68,7 @@ class HashingDisplay:
                 self._display.start()
             case FileVerifyBegin():
                 self._sizes[event.path] = event.size
-                name = printable(event.model_file or event.path)[-48:]
+                name = printable(event.path)[-48:]
                 self._display.update(self._task, description=name)
             case FileVerifyProgress():
                 self._here[event.path] = event.size

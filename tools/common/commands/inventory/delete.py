@@ -1,4 +1,4 @@
-"""remove installed models: the files that their receipts name, nothing else."""
+"""remove installed models, that is the files that their receipts name and nothing else."""
 
 from __future__ import annotations
 

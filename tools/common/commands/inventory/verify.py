@@ -79,7 +79,9 @@ def _catalog(options: Any) -> Iterator[Model]:
 def _as_text(found: Verification) -> str:
     rows = [(f.model, f.path, "repaired" if f.repaired else f.state, f.message) for f in found.broken]
     listing = table(("MODEL", "FILE", "STATE", "PROBLEM"), rows) if rows else ""
-    left = sum(not file.repaired for file in found.broken)
+    repaired = sum(file.repaired for file in found.broken)
+    left = len(found.broken) - repaired
     verdict = f"{count(left, 'file')} broken" if left else "all whole"
+    verdict += f", {count(repaired, 'file')} repaired" if repaired else ""
     files = f"{count(found.files, 'file')} of {count(found.models, 'model')}"
     return f"{listing}{files}, {readable(found.size)} hashed in {found.seconds:.1f} s: {verdict}\n"

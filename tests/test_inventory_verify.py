@@ -1,0 +1,310 @@
+"""Hashing what is installed again: what is found, what is repaired, events, and Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import modelzoo
+import msgspec
+import pytest
+from modelzoo import rehash
+from modelzoo.events import Event, FileVerifyBegin, FileVerifyEnd, Notice, VerifyEnd
+from modelzoo.inventory import take_inventory
+from modelzoo.receipts import Receipt, Receipts
+
+from tests.archives import add_patched_model
+from tests.conftest import ROOT, TOOLS, tool
+from tests.servers import faulty as f
+from tests.servers.faulty import FaultyServer
+from tests.test_unreadable import NOBODY
+from tests.zoo import add_local_model, add_model, content, file_entry, model_config, tree
+
+A, B = content("a", 50_000), content("b", 700)
+SCHEMA = jsonschema.Draft202012Validator(json.loads((ROOT / "docs/events.schema.json").read_text()))
+
+
+class Place:
+    """A model `m` of two files on a server, downloaded."""
+
+    def __init__(self, root: Path, server: FaultyServer) -> None:
+        self.root, self.server = root, server
+        self.zoo, self.out, self.cache = root / "zoo", root / "out", root / "cache"
+        for name, data in (("a.bin", A), ("b.bin", B)):
+            server.add(f"/{name}", f.serve(data))
+        entries = [file_entry(n, d, f"{server.url}/{n}") for n, d in (("a.bin", A), ("b.bin", B))]
+        add_model(self.zoo, "m", model_config(entries))
+        self.download()
+        self.a, self.b = self.out / "m" / "a.bin", self.out / "m" / "b.bin"
+
+    def download(self, **options: Any) -> None:
+        modelzoo.download("*", self.out, sources=[self.zoo], **options)
+
+    def verify(self, **options: Any) -> dict[str, str]:
+        """What is broken: file name -> state."""
+        found = modelzoo.verify(output_dir=self.out, sources=[self.zoo], **options)
+        assert found.successful == all(file.repaired for file in found.broken)
+        return {Path(file.path).name: file.state for file in found.broken}
+
+    def receipt(self) -> Receipt:
+        return take_inventory(self.out).entries[0].receipt
+
+    def edit(self, change: Callable[[Receipt], Receipt]) -> None:
+        (entry,) = take_inventory(self.out).entries
+        Receipts(self.out).save(entry, change(entry.receipt))
+
+    def requests(self, act: Callable[[], object]) -> list[str]:
+        """What the server is asked for meanwhile."""
+        before = len(self.server.requests)
+        act()
+        return [request.path for request in self.server.requests[before:]]
+
+
+@pytest.fixture
+def place(tmp_path: Path, faulty: FaultyServer) -> Place:
+    return Place(tmp_path, faulty)
+
+
+def replace_by(path: Path, make: Callable[[Path], object]) -> None:
+    path.unlink()
+    make(path)
+
+
+DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "one bit": (lambda p: p.write_bytes(bytes([A[0] ^ 1]) + A[1:]), "changed"),
+    "longer": (lambda p: p.write_bytes(A + b"x"), "changed"),
+    "empty": (lambda p: p.write_bytes(b""), "changed"),
+    "removed": (lambda p: p.unlink(), "missing"),
+    "a folder": (lambda p: replace_by(p, Path.mkdir), "changed"),
+    "a pipe": (lambda p: replace_by(p, os.mkfifo), "changed"),
+    "a device": (lambda p: replace_by(p, lambda q: q.symlink_to("/dev/zero")), "changed"),
+    "a dead link": (lambda p: replace_by(p, lambda q: q.symlink_to("nowhere")), "missing"),
+    "a link to itself": (lambda p: replace_by(p, lambda q: q.symlink_to(q)), "unreadable"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damages_and_their_repair(damage: str, place: Place) -> None:
+    """Only the broken file is fetched. A folder in its place has to be removed by its owner."""
+    break_it, state = DAMAGES[damage]
+    break_it(place.a)
+    assert place.verify() == {"a.bin": state}
+    if damage == "a folder":
+        assert not modelzoo.verify(output_dir=place.out, sources=[place.zoo], repair=True).successful
+        return
+    assert place.requests(lambda: place.verify(repair=True)) == ["/a.bin"]
+    assert (place.a.read_bytes(), place.a.is_symlink()) == (A, False)
+    assert place.verify() == {}
+    assert place.requests(place.download) == []
+
+
+@pytest.fixture
+def unreadable(faulty: FaultyServer) -> Iterator[Place]:
+    """A place whose file `a.bin` nobody may read; as root, the test goes on as somebody who is not."""
+    root, user = Path(tempfile.mkdtemp()), os.geteuid()
+    try:
+        place = Place(root, faulty)
+        place.a.unlink()
+        place.verify(repair=True)  # whoever is nobody may not import what it needs
+        place.a.chmod(0)
+        if user == 0:
+            for path in (root, *root.rglob("*")):
+                os.chown(path, NOBODY, -1)
+            os.seteuid(NOBODY)
+        yield place
+    finally:
+        os.seteuid(user)
+        shutil.rmtree(root)
+
+
+def test_unreadable_files(unreadable: Place) -> None:
+    (file,) = modelzoo.verify(output_dir=unreadable.out).broken
+    assert (file.path, file.state, file.message) == ("m/a.bin", "unreadable", "Permission denied")
+    assert unreadable.verify(repair=True) == {"a.bin": "unreadable"}
+    assert unreadable.a.read_bytes() == A
+    os.utime(unreadable.a, ns=(5, 5))
+    unreadable.a.chmod(0)
+    (model,) = modelzoo.delete("*", unreadable.out).models
+    assert [(kept.path, kept.why) for kept in model.kept] == [("m/a.bin", "failed")]
+    assert unreadable.a.exists()
+    (model,) = modelzoo.adopt("m", unreadable.out, sources=[unreadable.zoo]).models
+    assert {file.path: file.state for file in model.files} == {
+        "m/a.bin": "unreadable",
+        "m/b.bin": "missing",
+    }
+
+
+def test_another_time_is_learnt(place: Place) -> None:
+    """So the next download does not have to read the file, which a forged receipt would show."""
+    os.utime(place.a, ns=(5, 5))
+    assert modelzoo.installed(output_dir=place.out)[0].state == "changed"
+    assert place.verify() == {}
+    assert modelzoo.installed(output_dir=place.out)[0].state == "whole"
+    assert {o.mtime_ns for o in place.receipt().outputs} >= {5}
+
+
+def test_a_file_without_a_digest_gets_one(place: Place) -> None:
+    def forget(receipt: Receipt) -> Receipt:
+        inputs = [msgspec.structs.replace(i, checksum=None, verified=False) for i in receipt.inputs]
+        outputs = [msgspec.structs.replace(o, checksum=None) for o in receipt.outputs]
+        return msgspec.structs.replace(receipt, inputs=tuple(inputs), outputs=tuple(outputs))
+
+    place.edit(forget)
+    assert place.verify() == {}
+    assert [o.checksum and o.checksum.type for o in place.receipt().outputs] == ["sha256"] * 2
+    assert not modelzoo.installed(output_dir=place.out)[0].verified
+    place.b.write_bytes(bytes(len(B)))
+    assert place.verify() == {"b.bin": "changed"}
+
+
+def test_a_folder_that_cannot_be_written(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is verified all the same; what could not be written down is a notice."""
+    os.utime(place.a, ns=(5, 5))
+    events: list[Event] = []
+
+    def refuse(*_: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("modelzoo.receipts.write_whole", refuse)
+    assert place.verify(report=events.append) == {}
+    (notice,) = (e.message for e in events if isinstance(e, Notice))
+    assert notice.startswith("m: the receipt was not brought up to date: ")
+
+
+def test_repair_prefers_the_cache(place: Place) -> None:
+    place.download(cache_dir=place.cache, force=True)
+    place.a.unlink()
+    repair = lambda: place.verify(repair=True, cache_dir=place.cache)  # noqa: E731
+    assert place.requests(repair) == []
+    assert place.a.read_bytes() == A
+
+
+def test_what_cannot_be_repaired(place: Place, tmp_path: Path) -> None:
+    """The server is gone, the catalog is, or it has another version: each is said, and is a failure."""
+    place.a.unlink()
+    place.server.add("/a.bin", f.status(404))
+    (file,) = modelzoo.verify(output_dir=place.out, sources=[place.zoo], repair=True).broken
+    assert not file.repaired
+    assert "not repaired" in file.message
+    assert "404" in file.message
+    (file,) = modelzoo.verify(output_dir=place.out, sources=["demo"], repair=True).broken
+    assert file.message == "is not there; not repaired: no active source knows this model"
+    add_local_model(place.zoo, "m", {"a.bin": B, "b.bin": B})
+    done = tool("inventory", "verify", "--repair", "-o", place.out, "--source", place.zoo, check=1)
+    assert "the catalog has another version by now; download it to get that" in done.stdout
+    assert not place.a.exists()
+    add_local_model(place.zoo, "m", {"b.bin": B})
+    (file,) = modelzoo.verify(output_dir=place.out, sources=[place.zoo], repair=True).broken
+    assert "does not know these files" in file.message
+
+
+@pytest.mark.parametrize("how", ["changed", "removed"])
+def test_a_postprocessed_model_is_made_again(how: str, tmp_path: Path, faulty: FaultyServer) -> None:
+    files, result = add_patched_model(tmp_path / "zoo", f"{faulty.url}/")
+    for name, data in files.items():
+        faulty.add(f"/{name}", f.serve(data))
+    out, options = tmp_path / "out", {"sources": [tmp_path / "zoo"]}
+    modelzoo.download("m", out, **options)
+    assert tree(out / "m") == result
+    for name, data in result.items():
+        if isinstance(data, bytes):
+            (out / "m" / name).write_bytes(data[:-1]) if how == "changed" else (
+                out / "m" / name
+            ).unlink()
+            found = modelzoo.verify(output_dir=out, repair=True, **options)
+            assert [(b.path, b.repaired) for b in found.broken] == [(f"m/{name}", True)]
+            assert tree(out / "m") == result
+    assert modelzoo.verify(output_dir=out).successful
+
+
+def test_events(place: Place) -> None:
+    """Each line fits the schema; a begin has its end; the download's events follow when repairing."""
+    place.b.unlink()
+    command = ["verify", "-o", place.out, "--progress_format=json", "-j2"]
+    events = [json.loads(e) for e in tool("inventory", *command, check=1).stdout.splitlines()]
+    for event in events:
+        SCHEMA.validate(event)
+    kinds = [event["$type"] for event in events]
+    assert (kinds[0], kinds[-1]) == ("verify_begin", "verify_end")
+    assert sorted(kinds[1:-1]) == sorted(["file_verify_begin", "file_verify_end"] * 2)
+    assert events[0] == {"$type": "verify_begin", "schema_version": 1, "files": 2, "size": 50_700}
+    ends = {e["path"]: e["state"] for e in events if e["$type"] == "file_verify_end"}
+    assert ends == {str(place.a): "whole", str(place.b): "missing"}
+    last = {k: v for k, v in events[-1].items() if k != "seconds"}
+    assert last == {
+        "$type": "verify_end", "successful": False, "files": 2, "files_failed": 1, "size": 50_000,
+    }  # fmt: skip
+    done = tool("inventory", *command, "--repair", "--source", place.zoo)
+    kinds = [json.loads(line)["$type"] for line in done.stdout.splitlines()]
+    assert kinds.index("run_begin") == kinds.index("verify_end") + 1
+    assert kinds[-1] == "run_end"
+
+
+def test_progress_comes_with_the_bytes(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rehash, "CHUNK", 10_000)
+    monkeypatch.setattr(rehash, "PROGRESS_EVERY", 0.0)
+    events: list[Event] = []
+    place.verify(report=events.append, jobs=1)
+    sizes = [e.size for e in events if isinstance(e, rehash.FileVerifyProgress) and "a.bin" in e.path]
+    assert sizes == [10_000, 20_000, 30_000, 40_000, 50_000]
+
+
+def test_what_a_report_raises_comes_out(place: Place) -> None:
+    def report(event: Event) -> None:
+        if isinstance(event, FileVerifyEnd):
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        place.verify(report=report)
+
+
+def test_ctrl_c(tmp_path: Path) -> None:
+    """Within a second, however large the files are; what is told is that it was interrupted."""
+    add_local_model(tmp_path / "zoo", "m", {f"{n}.bin": b"x" for n in range(4)})
+    modelzoo.download("m", tmp_path / "out", sources=[tmp_path / "zoo"])
+    size = 1 << 40
+    (entry,) = take_inventory(tmp_path / "out").entries
+    for output in entry.receipt.outputs:
+        os.truncate(tmp_path / "out" / output.path, size)  # sparse: nothing is written
+    outputs = tuple(msgspec.structs.replace(o, size=size) for o in entry.receipt.outputs)
+    entry.place.save(entry, msgspec.structs.replace(entry.receipt, outputs=outputs))
+    command = [sys.executable, TOOLS / "inventory.py", "verify", "-o", tmp_path / "out", "-j4"]
+    command += ["--progress_format=json"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        while json.loads(process.stdout.readline())["$type"] != "file_verify_progress":
+            pass
+        process.send_signal(signal.SIGINT)
+        sent = time.monotonic()
+        rest, errors = process.communicate(timeout=20)
+    assert time.monotonic() - sent < 2  # on a machine that others use too
+    assert (process.returncode, errors) == (130, "inventory.py: interrupted\n")
+    last = json.loads(rest.splitlines()[-1])
+    assert (last["$type"], last["reason"], last["successful"]) == ("verify_end", "interrupted", False)
+
+
+def test_a_model_that_goes_while_it_is_verified(place: Place) -> None:
+    """Nobody has lost anything: another process deleted it on purpose."""
+    events: list[Event] = []
+
+    def report(event: Event) -> None:
+        events.append(event)
+        if isinstance(event, FileVerifyBegin) and len(events) == 2:
+            modelzoo.delete("*", place.out)
+
+    assert place.verify(report=report, jobs=1) == {}
+    assert [e.state for e in events if isinstance(e, FileVerifyEnd)] == ["gone", "gone"]
+    assert [e.successful for e in events if isinstance(e, VerifyEnd)] == [True]
+    assert tree(place.out) == {}
