@@ -1,4 +1,4 @@
-"""What is installed, from receipts alone: a whole life of models, and receipts that cannot be trusted."""
+"""What is installed, from receipts alone: a whole life of models, and receipts that lie."""
 
 from __future__ import annotations
 

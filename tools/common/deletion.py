@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -22,12 +23,17 @@ from .disk import storage_error
 from .errors import ModelZooError, StorageError
 from .events import SCHEMA_VERSION
 from .inventory import Damaged, Entry, Inventory, look
-from .paths import PARTIAL_SUFFIX, STATE_DIR, folded
+from .partial import Partial
+from .paths import PARTIAL_SUFFIX, folded
 from .postprocess import reserve, staging_folder, tidy
 from .receipts import Installed, Receipt
 
 Why = Literal["changed", "shared", "linked", "busy", "failed"]
 """Why a file is kept; `shared` is no failure, the others are."""
+
+
+POLL, POLLS = 0.05, 20
+"""Seconds between looks at a model that is in use, and how many: deleting it takes no longer."""
 
 
 class Removed(msgspec.Struct, frozen=True):
@@ -142,9 +148,7 @@ class _Deletion:
     def _delete(self, folders: Sequence[str]) -> None:
         """Everything, while nobody else can begin to work on the model."""
         staging = staging_folder(self._root, self._entry.source, self._entry.name)
-        reservation = reserve(staging)
-        if reservation is None:
-            raise _InUse
+        reservation = _reserve(staging)
         try:
             with reservation:
                 if receipt := self._entry.again():  # another process may have been faster
@@ -157,8 +161,6 @@ class _Deletion:
                 reservation.discard()
         finally:
             tidy(staging)
-            with contextlib.suppress(OSError):
-                (self._root / STATE_DIR).rmdir()
 
     def _stop(self, destination: Path, claims: contextlib.ExitStack) -> None:
         """Throw away what a killed run left of a file; raises _InUse when a run is at it."""
@@ -225,6 +227,15 @@ class _Deletion:
         for folder in sorted(folders, key=lambda f: len(f.parts), reverse=True):
             with contextlib.suppress(OSError):  # it is gone, or there is something in it
                 folder.rmdir()
+
+
+def _reserve(staging: Path) -> Partial:
+    """The model for ourselves; raises _InUse when another process has more to do than we wait for."""
+    for _ in range(POLLS):
+        if reservation := reserve(staging):
+            return reservation
+        time.sleep(POLL)
+    raise _InUse
 
 
 def _weigh(path: Path) -> int | None:

@@ -72,9 +72,10 @@ def remove(folder: Path, changes: Changes) -> None:
 
 
 def tidy(staging: Path) -> None:
-    """Remove the folder of the staging folders, unless another model is at work beside us."""
+    """Remove the folders above, unless another model is at work beside us or has a receipt there."""
     with contextlib.suppress(OSError):
-        staging.parent.rmdir()
+        for folder in (staging.parent, staging.parent.parent):
+            folder.rmdir()
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
@@ -124,7 +125,7 @@ class _Run:
 
     def _find(self, number: int, target: Target, names: dict[str, Any]) -> Finding:
         try:
-            with open(os.open(target.path, _OPEN), "rb", buffering=0) as file:
+            with open(_open(target.path), "rb", buffering=0) as file:
                 found = os.fstat(file.fileno())
                 if not stat.S_ISREG(found.st_mode):
                     return Finding("changed", message="is not a regular file")
@@ -162,6 +163,13 @@ class _Run:
             if (now := self._clock.now()) - shown >= PROGRESS_EVERY:
                 shown = now
                 self._report(FileVerifyProgress(size=size, **names))
+
+
+def _open(path: Path) -> int:
+    """Open a file to read it, as if nobody had where that can be: hashing is not using it."""
+    with contextlib.suppress(PermissionError):  # files of other users
+        return os.open(path, _OPEN | getattr(os, "O_NOATIME", 0))
+    return os.open(path, _OPEN)
 
 
 def _wrong_size(expected: int | None, found: int) -> str:

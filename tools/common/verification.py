@@ -12,6 +12,7 @@ from .disk import sync
 from .errors import StorageError
 from .events import SCHEMA_VERSION, Notice, Report, Verdict
 from .inventory import Damaged, Entry
+from .postprocess import reserve, staging_folder, tidy
 from .receipts import Installed
 from .rehash import Finding, Target, rehash
 
@@ -92,11 +93,28 @@ def verify_entries(
 
 def _look_again(record: _Record, finding: Finding) -> Finding:
     """Another process may have deleted the model or brought another version since it was listed."""
+    if finding.state == "missing" and _in_use(record.entry):
+        return Finding("gone", message="another process works on the model")
     receipt = record.entry.again()
     output = receipt.output(record.output.path) if receipt else None
     if output == record.output:
         return finding
     return Finding("gone", message="another process has deleted or replaced it")
+
+
+def _in_use(entry: Entry) -> bool:
+    """Whether another process has the model for itself, to delete it or to postprocess it."""
+    staging = staging_folder(entry.root, entry.source, entry.name)
+    try:
+        reservation = reserve(staging)
+    except StorageError:  # nobody can work on what cannot be written
+        return False
+    if reservation is None:
+        return True
+    with reservation:
+        reservation.discard()
+    tidy(staging)
+    return False
 
 
 def _broken(record: _Record, finding: Finding) -> BrokenFile:
