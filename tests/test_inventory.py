@@ -163,7 +163,7 @@ def test_selection_errors(out: Path, tmp_path: Path) -> None:
     done = tool("inventory", "list", "--name", "onee", "-o", out, check=1)
     assert done.stderr == 'inventory.py: No matching models: "onee". Did you mean one?\n'
     done = tool("inventory", "delete", "-o", out, check=2)
-    assert "one of the arguments --all --name --list is required" in done.stderr
+    assert "one of the arguments --all --name --list --source is required" in done.stderr
     with pytest.raises(SelectionError):
         modelzoo.installed("one", out, exclude="o*")
     with pytest.raises(StorageError, match="nowhere: No such file"):

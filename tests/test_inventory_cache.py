@@ -7,6 +7,7 @@ import json
 import os
 import threading
 import time
+from argparse import ArgumentTypeError
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +18,7 @@ import pytest
 from modelzoo.cache import Cache
 from modelzoo.cache_contents import AGES, DAY
 from modelzoo.checksum import LENGTHS, Checksum, new_hasher
+from modelzoo.commands.installed import byte_size, duration
 from modelzoo.errors import StorageError, UsageError
 from modelzoo.events import Event, Notice
 
@@ -224,12 +226,22 @@ def test_left_overs_go_when_they_are_old_and_nobody_holds_them(cache: Path) -> N
     assert left(cache) == [5, 1000, 2000, 3000, 4000]
 
 
-@pytest.mark.parametrize("value", ["10X", "-1", "ten", "", "1e9", "9" * 400])
-@pytest.mark.parametrize("option", ["--max_size", "--older_than"])
-def test_quantities_that_make_no_sense(option: str, value: str, cache: Path) -> None:
-    done = tool("inventory", "cache", "prune", "--cache_dir", cache, f"{option}={value}", check=2)
-    assert f"argument {option}: expected a " in done.stderr
-    assert left(cache) == [1000, 2000, 3000, 4000]
+@pytest.mark.parametrize("value", ["10X", "-1", "ten", "", "1e9", "9" * 400, "٣G", "1 G"])
+@pytest.mark.parametrize("kind", [byte_size, duration])
+def test_quantities_that_make_no_sense(kind: Callable[[str], float], value: str) -> None:
+    with pytest.raises(ArgumentTypeError, match="expected a "):
+        kind(value)
+
+
+def test_quantities(cache: Path) -> None:
+    assert [byte_size(text) for text in ("7", "1k", "1.5M", "2G", "1T")] == [
+        *(7, 1024, 3 << 19, 2 << 30, 1 << 40)
+    ]
+    assert [duration(text) for text in ("7s", "90m", "1.5h", "30D", "4w")] == [
+        *(7, 5400, 5400, 30 * DAY, 28 * DAY)
+    ]
+    done = tool("inventory", "cache", "prune", "--cache_dir", cache, "--max_size=-1", check=2)
+    assert "argument --max_size: expected a size like 500M or 1.5G, got '-1'" in done.stderr
 
 
 def test_downloads_go_on_while_a_cache_is_pruned(tmp_path: Path) -> None:

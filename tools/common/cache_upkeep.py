@@ -19,7 +19,7 @@ from .cache_contents import DAY, CacheEntry, scan, staged
 from .checksum import LENGTHS, Checksum
 from .claiming import claim
 from .clock import Clock
-from .disk import identity
+from .disk import identity, storage_errors
 from .errors import StorageError
 from .events import SCHEMA_VERSION, Notice, Report, Verdict
 from .paths import PARTIAL_SUFFIX
@@ -57,6 +57,8 @@ class Pruned(msgspec.Struct, frozen=True):
     left_overs: list[str]
     entries: int
     size: int
+    problems: list[str]
+    """What could not be removed, and why."""
 
 
 def verify_cache(
@@ -131,21 +133,27 @@ def prune_cache(
     older_than: float | None = None,
     used: Collection[str] | None = None,
     dry_run: bool = False,
-    report: Report,
 ) -> Pruned:
-    """Remove entries until the cache has at most `max_size` bytes, those that were used longest ago
-    first; all that were not used for `older_than` seconds; and, where `used` is given, all whose
-    digest is not in it. Left-overs of killed runs go in any case. Raises StorageError.
+    """Remove entries until the cache has at most `max_size` bytes, those first that were used longest
+    ago; all that were not used for `older_than` seconds; and, where `used` is given, all whose digest
+    is not in it. Left-overs of killed runs go in any case. Raises StorageError where there is no cache.
     """
     now = time.time()
     entries = sorted(scan(folder).entries, key=lambda entry: entry.used)
     size = sum(entry.size for entry in entries)
-    removed = []
+    removed, problems = [], []
     for entry in entries:
         old = older_than is not None and now - entry.used >= older_than
         unused = used is not None and entry.value not in used
         too_much = max_size is not None and size > max_size
-        if (old or unused or too_much) and (dry_run or _unlink(Path(entry.path), report)):
+        if not (old or unused or too_much):
+            continue
+        try:
+            if not dry_run:
+                _unlink(Path(entry.path))
+        except StorageError as error:
+            problems.append(str(error))
+        else:
             removed.append(entry)
             size -= entry.size
     return Pruned(
@@ -154,42 +162,36 @@ def prune_cache(
         dry_run=dry_run,
         removed=removed,
         removed_size=sum(entry.size for entry in removed),
-        left_overs=[str(path) for path in _left_overs(folder, now, dry_run, report)],
+        left_overs=list(_left_overs(folder, now, dry_run, problems)),
         entries=len(entries) - len(removed),
         size=size,
+        problems=problems,
     )
 
 
-def _unlink(path: Path, report: Report) -> bool:
-    try:
+def _unlink(path: Path) -> None:
+    with storage_errors(path):
         path.unlink(missing_ok=True)
-    except OSError as error:
-        report(Notice(message=f"{path}: {error.strerror}"))
-        return False
-    return True
 
 
-def _left_overs(folder: Path, now: float, dry_run: bool, report: Report) -> Iterator[Path]:
+def _left_overs(folder: Path, now: float, dry_run: bool, problems: list[str]) -> Iterator[str]:
     """Files that nobody has written to for a day and nobody holds; they are removed unless told not."""
     for path, _, written in staged(folder):
-        if now - written < DAY or not os.path.lexists(path):
+        if now - written < DAY:
             continue
-        if dry_run:
-            yield path
-        elif not path.name.endswith(PARTIAL_SUFFIX):
-            if _unlink(path, report):
-                yield path
-        elif _discard(path, report):
-            yield path
+        try:
+            if dry_run or _discard(path):
+                yield str(path)
+        except StorageError as error:
+            problems.append(str(error))
 
 
-def _discard(path: Path, report: Report) -> bool:
-    """Remove a file in flight unless another process holds it."""
-    try:
-        partial = claim(path.with_name(path.name.removesuffix(PARTIAL_SUFFIX)))
-    except StorageError as error:
-        report(Notice(message=str(error)))
-        return False
+def _discard(path: Path) -> bool:
+    """Remove a file from the staging folder; a file in flight only if no other process holds it."""
+    if not path.name.endswith(PARTIAL_SUFFIX):
+        _unlink(path)
+        return True
+    partial = claim(path.with_name(path.name.removesuffix(PARTIAL_SUFFIX)))
     if partial is None:
         return False
     with partial:

@@ -16,7 +16,7 @@ from .adoption import adopt
 from .cancel import Cancel
 from .clock import Clock
 from .disk import file_size
-from .engine import Delivery, one_at_a_time
+from .engine import Delivery
 from .errors import Interrupted, StorageError
 from .events import (
     SCHEMA_VERSION,
@@ -32,6 +32,7 @@ from .plan import FilePlan, ModelPlan
 from .pool import Pool, Task
 from .receipts import Receipt, ReceiptWriter
 from .records import make_receipt
+from .rehash import until_the_end
 
 State = Literal["known", "adopted", "unverified", "different", "missing", "unreadable", "unprocessed"]
 """`unverified`: adopted by its size; `unprocessed`: right, but its model wants postprocessing."""
@@ -41,6 +42,9 @@ _VERDICTS: dict[State, Verdict] = {
     "missing": "missing",
     "unreadable": "unreadable",
 }
+
+
+_COMPLETE = ("known", "adopted", "unverified")
 
 
 class EnrolledFile(msgspec.Struct, frozen=True):
@@ -70,9 +74,9 @@ class Enrolment(msgspec.Struct, frozen=True):
 
 def enrol(plans: Sequence[ModelPlan], workers: int, report: Report, clock: Clock) -> Enrolment:
     """Write receipts for the files that are right; raises Interrupted, and keeps what was done."""
-    run = _Run(plans, one_at_a_time(report), clock)
+    run = _Run(plans, until_the_end(report), clock)
     run.carry_out(workers)
-    models = [run.outcome(plan) for plan in plans]
+    models = [run.outcome(number, plan) for number, plan in enumerate(plans)]
     adopted = sum(f.state in ("adopted", "unverified") for m in models for f in m.files)
     return Enrolment(SCHEMA_VERSION, adopted, models)
 
@@ -88,23 +92,35 @@ class _Run:
         """Look at all files."""
         started = self._clock.now()
         files = [file for plan in self._plans for file in plan.files]
-        size = sum(file.job.file.size or 0 for file in files if file.state == "present")
+        size = sum(_present(file) for file in files)
         self._report(VerifyBegin(schema_version=SCHEMA_VERSION, files=len(files), size=size))
+        why = None
         try:
             Pool(min(workers, len(files) or 1), self._clock, Cancel()).run(self._tasks())
         except KeyboardInterrupt:
-            raise Interrupted from None
+            why = Interrupted()
         finally:
             self._enter()
-        right = sum(state in ("known", "adopted", "unverified") for state in self._states.values())
-        self._report(
-            VerifyEnd(
-                successful=right == len(files),
-                files=len(files),
-                files_failed=len(files) - right,
-                size=size,
-                seconds=round(self._clock.now() - started, 3),
-            )
+        self._report(self._end(started, why))
+        if why:
+            raise why
+
+    def _end(self, started: float, why: Interrupted | None) -> VerifyEnd:
+        states = dict(self._states)
+        wrong = sum(state not in _COMPLETE for state in states.values())
+        read = (
+            _present(file)
+            for number, plan in enumerate(self._plans)
+            for file in plan.files
+            if (number, file.job.file.name) in states
+        )
+        return VerifyEnd(
+            successful=not wrong and why is None,
+            files=len(states),
+            files_failed=wrong,
+            size=sum(read),
+            seconds=round(self._clock.now() - started, 3),
+            reason=why.reason if why else None,
         )
 
     def _tasks(self) -> Iterator[Task]:
@@ -113,9 +129,9 @@ class _Run:
                 yield self._task(number, plan, file)
 
     def _task(self, number: int, plan: ModelPlan, file: FilePlan) -> Task:
-        name, size = file.job.file.name, file.job.file.size or 0
+        name = file.job.file.name
         names = {"path": str(file.job.destination), "model": plan.model.id}
-        self._report(FileVerifyBegin(size=size if file.state == "present" else 0, **names))
+        self._report(FileVerifyBegin(size=_present(file), **names))
         state, delivery = _judge(plan, file)
         if delivery and state != "unprocessed":
             self._writer.arrived([file.job.destination])
@@ -134,17 +150,21 @@ class _Run:
                 self._writer.add(plan.receipts, plan.model, partial(_same, receipt))
         self._writer.flush()
 
-    def outcome(self, plan: ModelPlan) -> EnrolledModel:
+    def outcome(self, number: int, plan: ModelPlan) -> EnrolledModel:
         """What came of one model."""
-        number = self._plans.index(plan)
         states = [(f.path, self._states[number, f.job.file.name]) for f in plan.files]
         return EnrolledModel(
             model=plan.model.id,
             source=plan.model.source,
             output_dir=str(plan.root),
-            complete=all(state in ("known", "adopted", "unverified") for _, state in states),
+            complete=all(state in _COMPLETE for _, state in states),
             files=[EnrolledFile(path, state) for path, state in states],
         )
+
+
+def _present(file: FilePlan) -> int:
+    """Bytes that have to be read to know whether the file is right."""
+    return (file.job.file.size or 0) if file.state == "present" else 0
 
 
 def _same(receipt: Receipt) -> Receipt:

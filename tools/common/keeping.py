@@ -38,7 +38,7 @@ from .verification import BrokenFile, Verification, verify_entries
 Folder = str | os.PathLike[str]
 
 
-class Choice(msgspec.Struct, frozen=True):
+class Chosen(msgspec.Struct, frozen=True):
     """The installed models that were asked for, and the receipts that could not be read.
 
     Those count only where everything was asked for: nobody can say which models they are of.
@@ -49,11 +49,11 @@ class Choice(msgspec.Struct, frozen=True):
     damaged: tuple[Damaged, ...]
 
 
-def choose_from(output_dir: Folder, filters: Filters, from_sources: Sequence[str] = ()) -> Choice:
+def choose_from(output_dir: Folder, filters: Filters, from_sources: Sequence[str] = ()) -> Chosen:
     """The installed models that the filters mean; raises SelectionError or StorageError."""
     inventory = take_inventory(Path(output_dir))
     entries = choose_installed(inventory, filters, from_sources)
-    return Choice(inventory, entries, inventory.damaged if filters.patterns is None else ())
+    return Chosen(inventory, entries, inventory.damaged if filters.patterns is None else ())
 
 
 def _filters(names: Names | None, exclude: Names) -> Filters:
@@ -108,7 +108,7 @@ def verify(
     )
 
 
-def verify_choice(choice: Choice, jobs: int | None, report: Report | None) -> Verification:
+def verify_choice(choice: Chosen, jobs: int | None, report: Report | None) -> Verification:
     """Hash all files of the chosen models."""
     with (listener := Listener(report or _ignore)):
         return verify_entries(
@@ -117,7 +117,7 @@ def verify_choice(choice: Choice, jobs: int | None, report: Report | None) -> Ve
 
 
 def repair_choice(
-    choice: Choice,
+    choice: Chosen,
     found: Verification,
     models: Callable[[], Iterable[Model]],
     jobs: int | None,
@@ -241,7 +241,6 @@ def prune_cache(
     unused: bool = False,
     output_dirs: Iterable[Folder] = (),
     dry_run: bool = False,
-    report: Report | None = None,
     sources: Sources = (),
 ) -> Pruned:
     """Remove entries of a cache: afterwards each of the conditions that are given holds.
@@ -255,15 +254,9 @@ def prune_cache(
     used = None
     if unused:
         used = used_digests(find(sources=sources), map(Path, output_dirs))
-    with (listener := Listener(report or _ignore)):
-        return cache_upkeep.prune_cache(
-            Path(cache_dir),
-            max_size=max_size,
-            older_than=older_than,
-            used=used,
-            dry_run=dry_run,
-            report=listener,
-        )
+    return cache_upkeep.prune_cache(
+        Path(cache_dir), max_size=max_size, older_than=older_than, used=used, dry_run=dry_run
+    )
 
 
 def used_digests(models: Iterable[Model], output_dirs: Iterable[Path]) -> set[str]:

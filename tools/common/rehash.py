@@ -72,19 +72,28 @@ def rehash(
     return _Run(targets, report, clock, judge).run(workers)
 
 
+def until_the_end(report: Report) -> Report:
+    """The report, safe to be called from several threads, which hears nothing after `verify_end`.
+
+    Workers that are still at it when the user did not want to wait may have something to say.
+    """
+    ended = False
+
+    def tell(event: Event) -> None:
+        nonlocal ended
+        if not ended:
+            ended = isinstance(event, VerifyEnd)
+            report(event)
+
+    return one_at_a_time(tell)
+
+
 class _Run:
     def __init__(self, targets: Sequence[Target], report: Report, clock: Clock, judge: Judge) -> None:
         self._targets, self._clock, self._judge = targets, clock, judge
-        self._report, self._out = one_at_a_time(self._tell), report
-        self._cancel, self._ended = Cancel(), False
+        self._report, self._cancel = until_the_end(report), Cancel()
         self._findings: dict[int, Finding] = {}
         self._read: dict[int, int] = {}
-
-    def _tell(self, event: Event) -> None:
-        """Pass an event on; after the last one a worker may still have something to say."""
-        if not self._ended:
-            self._ended = isinstance(event, VerifyEnd)
-            self._out(event)
 
     def run(self, workers: int) -> list[Finding]:
         """Hash everything."""

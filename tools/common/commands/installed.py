@@ -13,7 +13,7 @@ from ..api import MAX_JOBS
 from ..catalog import BUILTIN, active_sources
 from ..errors import UsageError
 from ..inventory import Damaged
-from ..keeping import Choice, choose_from
+from ..keeping import Chosen, choose_from
 from ..reporting.json import JsonReporter, document
 from ..reporting.stream import is_terminal, warn, write_all, write_text
 from ..reporting.verifying import WarningReporter, hashing_reporter
@@ -94,7 +94,7 @@ def add_progress(parser: Parser) -> None:
     parser.add_value("-j", "--jobs", type=jobs, metavar="N", help=what)
 
 
-def chosen_installed(options: Any) -> Choice:
+def chosen_installed(options: Any) -> Chosen:
     """The installed models that the options mean; receipts that are of no use are warned of."""
     patterns = name_patterns(options)
     filters = Filters(patterns=patterns, exclude=tuple(options.exclude))

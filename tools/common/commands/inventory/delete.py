@@ -17,7 +17,7 @@ from ..session import FAILED, OK
 def add_options(parser: Parser) -> None:
     """What the subcommand understands."""
     add_installed(parser)
-    parser.require_one_of("all", "name", "list")
+    parser.require_one_of("all", "name", "list", "source")
     add_format(parser)
     parser.add_argument(
         "--dry_run", action="store_true", help="only say what would be removed, and how many bytes"

@@ -7,7 +7,7 @@ from typing import Any
 
 from ...catalog import active_sources, choose
 from ...disk import readable
-from ...keeping import Choice, repair_choice, verify_choice
+from ...keeping import Chosen, repair_choice, verify_choice
 from ...model import Model
 from ...reporting.stream import warn
 from ...reporting.table import count, table
@@ -54,7 +54,7 @@ def run(options: Any) -> int:
     return OK if found.successful else FAILED
 
 
-def _repair(options: Any, choice: Choice, found: Verification) -> Verification:
+def _repair(options: Any, choice: Chosen, found: Verification) -> Verification:
     reporter = transfer_progress(options)
     try:
         return repair_choice(

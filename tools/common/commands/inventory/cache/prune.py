@@ -12,10 +12,9 @@ from ....errors import UsageError
 from ....keeping import used_digests
 from ....reporting.stream import warn
 from ....reporting.table import count
-from ....reporting.verifying import WarningReporter
 from ...installed import add_cache_dir, add_format, byte_size, cache_dir, duration, show
 from ...options import Parser, file_path
-from ...session import OK
+from ...session import FAILED, OK
 
 
 def add_options(parser: Parser) -> None:
@@ -59,10 +58,11 @@ def run(options: Any) -> int:
         older_than=options.older_than,
         used=_used(options) if options.unused else None,
         dry_run=options.dry_run,
-        report=WarningReporter(),
     )
     show(options, pruned, _as_text(pruned))
-    return OK
+    for problem in pruned.problems:
+        warn(problem)
+    return FAILED if pruned.problems else OK
 
 
 def _used(options: Any) -> set[str]:
