@@ -146,7 +146,6 @@ def test_states(out: Path, tmp_path: Path) -> None:
         (["--exclude", "one"], ["other:two", "zoo:two"]),
         (["--source", "other"], ["other:two"]),
         (["--source", "zoo", "--name", "two"], ["zoo:two"]),
-        (["--source", "nobody"], []),
         (["--all"], ["one", "other:two", "zoo:two"]),
     ],
 )
@@ -164,6 +163,10 @@ def test_selection_errors(out: Path, tmp_path: Path) -> None:
     assert done.stderr == 'inventory.py: No matching models: "onee". Did you mean one?\n'
     done = tool("inventory", "delete", "-o", out, check=2)
     assert "one of the arguments --all --name --list --source is required" in done.stderr
+    done = tool("inventory", "verify", "--source", "/gone/zo", "-o", out, check=1)
+    assert done.stderr == (
+        'inventory.py: Nothing of the source "/gone/zo" is installed. Did you mean zoo?\n'
+    )
     with pytest.raises(SelectionError):
         modelzoo.installed("one", out, exclude="o*")
     with pytest.raises(StorageError, match="nowhere: No such file"):

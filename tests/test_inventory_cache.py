@@ -275,3 +275,17 @@ def test_downloads_go_on_while_a_cache_is_pruned(tmp_path: Path) -> None:
             stop.set()
         assert all(keeper.result(30) for keeper in keepers)
     assert [event.message for event in events if isinstance(event, Notice)] == []
+
+
+def test_events_of_a_cache(cache: Path) -> None:
+    """The sizes are known beforehand, and no entry has a model."""
+    command = ["cache", "verify", "--cache_dir", cache, "--progress_format=json", "-j1"]
+    events = [json.loads(line) for line in tool("inventory", *command).stdout.splitlines()]
+    assert [e["$type"] for e in events] == [
+        *("verify_begin", *["file_verify_begin", "file_verify_end"] * 4, "verify_end")
+    ]
+    assert (events[0]["size"], events[-1]["size"]) == (10_000, 10_000)
+    assert sorted(e["size"] for e in events if e["$type"] == "file_verify_begin") == [
+        *(1000, 2000, 3000, 4000)
+    ]
+    assert not [event for event in events if "model" in event]

@@ -66,28 +66,23 @@ def verify_cache(
 ) -> CacheVerification:
     """Hash all entries and remove the wrong ones; raises StorageError or Interrupted."""
     found = scan(folder)
-    values = [*(entry.value for entry in found.entries), *map(_value, found.broken)]
-    paths = [*(Path(entry.path) for entry in found.entries), *map(Path, found.broken)]
-    seen = [identity(path) for path in paths]
-    targets = [
-        Target(path, None, _candidates(value)) for path, value in zip(paths, values, strict=True)
-    ]
+    targets = [_target(entry.value, entry.path, entry.size) for entry in found.entries]
+    targets += [_target(_value(path), path, 0) for path in found.broken]
+    seen = [identity(target.path) for target in targets]
 
     def judge(number: int, finding: Finding) -> Finding:
         # Pruned meanwhile, or written anew.
-        if finding.state == "missing" or identity(paths[number]) != seen[number]:
+        if finding.state == "missing" or identity(targets[number].path) != seen[number]:
             return Finding("gone", message="another process has removed or replaced it")
         return finding
 
     findings = rehash(targets, workers, report, clock, judge)
     cache, broken = Cache(folder), []
-    for number, finding in enumerate(findings):
-        if finding.state in ("whole", "gone"):
-            continue
-        removed = False
-        if not dry_run:
-            removed = _drop(cache, values[number], seen[number], report)
-        broken.append(BrokenEntry(str(paths[number]), finding.state, finding.message or "", removed))
+    for target, before, finding in zip(targets, seen, findings, strict=True):
+        if finding.state not in ("whole", "gone"):
+            removed = not dry_run and _drop(cache, target, before, report)
+            message = finding.message or ""
+            broken.append(BrokenEntry(str(target.path), finding.state, message, removed))
     return CacheVerification(
         schema_version=SCHEMA_VERSION,
         cache_dir=str(folder),
@@ -98,30 +93,31 @@ def verify_cache(
     )
 
 
+def _target(value: str, path: str, size: int) -> Target:
+    """An entry to be hashed. The length of a digest tells its algorithm, or two that it may be."""
+    lengths = LENGTHS.items()
+    checksums = tuple(Checksum(kind, value) for kind, length in lengths if length == len(value))
+    return Target(Path(path), None, checksums, about=size)
+
+
 def _value(path: str) -> str:
     shard, rest = path.replace(os.sep, "/").rsplit("/", 2)[1:]
     return shard + rest
 
 
-def _candidates(value: str) -> tuple[Checksum, ...]:
-    """What a name can mean: the length of a digest tells its algorithm, or a few that it may be."""
-    return tuple(Checksum(kind, value) for kind, length in LENGTHS.items() if length == len(value))
-
-
-def _drop(cache: Cache, value: str, seen: tuple[int, int, int] | None, report: Report) -> bool:
+def _drop(cache: Cache, target: Target, seen: tuple[int, int, int] | None, report: Report) -> bool:
     """Remove a broken entry, unless somebody is replacing it or has done so."""
-    checksum = _candidates(value)[0]
     try:
-        if (reservation := cache.reserve(checksum)) is None:
+        if (reservation := cache.reserve(target.checksums[0])) is None:
             return False
         with reservation:
-            if identity(cache.path(checksum)) == seen:
-                cache.drop(checksum)
+            if identity(target.path) == seen:
+                cache.drop(target.checksums[0])
     except StorageError as error:
         report(Notice(message=f"a broken entry was not removed: {error}"))
         return False
-    if os.path.lexists(cache.path(checksum)):
-        report(Notice(message=f"a broken entry was not removed: {cache.path(checksum)}"))
+    if os.path.lexists(target.path):
+        report(Notice(message=f"a broken entry was not removed: {target.path}"))
         return False
     return True
 

@@ -89,7 +89,9 @@ def delete_entries(
     stay = {path: [i for i in ids if i not in chosen] for path, ids in others.items()}
     shared = {path: ids[0] for path, ids in stay.items() if ids}
     folders = _own_folders(inventory)
-    models = [_Deletion(entry, shared, force).run(folders, dry_run) for entry in entries]
+    models = [
+        _Deletion(entry, shared, force).run(folders.get(entry.id, []), dry_run) for entry in entries
+    ]
     return Deletion(
         schema_version=SCHEMA_VERSION,
         output_dir=str(inventory.root),
@@ -101,14 +103,18 @@ def delete_entries(
     )
 
 
-def _own_folders(inventory: Inventory) -> Mapping[str, str]:
-    """Folders below the output directory in which only one model has files, and that model."""
+def _own_folders(inventory: Inventory) -> Mapping[str, list[str]]:
+    """By model the folders below the output directory in which no other model has files."""
     owners: dict[str, set[str]] = {}
     for entry in inventory.entries:
         for output in entry.receipt.outputs:
             if folder := output.path.rpartition("/")[0]:
                 owners.setdefault(folder, set()).add(entry.id)
-    return {folder: min(ids) for folder, ids in owners.items() if len(ids) == 1}
+    own: dict[str, list[str]] = {}
+    for folder, ids in owners.items():
+        if len(ids) == 1:
+            own.setdefault(min(ids), []).append(folder)
+    return own
 
 
 _Remover = Callable[[Path], int | None]
@@ -128,13 +134,13 @@ class _Deletion:
         self._removed: list[Removed] = []
         self._kept: list[Kept] = []
 
-    def run(self, folders: Mapping[str, str], dry_run: bool) -> DeletedModel:
+    def run(self, folders: Sequence[str], dry_run: bool) -> DeletedModel:
         """Remove the model, or only find out what that would mean."""
         try:
             if dry_run:
                 self._go_through(self._entry.receipt, _weigh)
             else:
-                self._delete([f for f, owner in folders.items() if owner == self._entry.id])
+                self._delete(folders)
         except _InUse:
             self._keep("", "busy", f"another process works on {self._entry.id}")
         except (ModelZooError, OSError) as error:

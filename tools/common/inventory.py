@@ -16,7 +16,7 @@ import msgspec
 
 from .checksum import make_checksum
 from .disk import storage_errors
-from .errors import ModelZooError, StorageError
+from .errors import ModelZooError, SelectionError, StorageError
 from .events import Verdict
 from .paths import safe_path
 from .receipts import Installed, Receipt, Receipts
@@ -167,6 +167,10 @@ def choose_installed(
 
     Where nothing is asked for by name, there may be nothing.
     """
+    known = sorted({entry.source for entry in inventory.entries})
+    for source in sources:
+        if source not in known:
+            raise SelectionError(f'Nothing of the source "{source}" is installed.', known[:8])
     entries = [e for e in inventory.entries if not sources or e.source in sources]
     if not entries and filters.patterns is None:
         return []

@@ -45,6 +45,13 @@ class Target(msgspec.Struct, frozen=True):
     size: int | None
     checksums: tuple[Checksum, ...]
     model: str | None = None
+    about: int = 0
+    """Bytes that there are to read where no size is required."""
+
+    @property
+    def length(self) -> int:
+        """Bytes that there are to read, as far as anybody knows."""
+        return self.about if self.size is None else self.size
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -98,7 +105,7 @@ class _Run:
     def run(self, workers: int) -> list[Finding]:
         """Hash everything."""
         started = self._clock.now()
-        size = sum(target.size or 0 for target in self._targets)
+        size = sum(target.length for target in self._targets)
         self._report(VerifyBegin(schema_version=SCHEMA_VERSION, files=len(self._targets), size=size))
         tasks = (self._task(number) for number in range(len(self._targets)))
         try:
@@ -124,7 +131,7 @@ class _Run:
     def _task(self, number: int) -> Task:
         target = self._targets[number]
         names: dict[str, Any] = {"path": str(target.path), "model": target.model}
-        self._report(FileVerifyBegin(size=target.size or 0, **names))
+        self._report(FileVerifyBegin(size=target.length, **names))
         finding = self._judge(number, self._find(number, target, names))
         self._findings[number] = finding
         checksum = str(finding.checksum) if finding.checksum else None
