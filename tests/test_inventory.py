@@ -147,13 +147,16 @@ def test_states(out: Path, tmp_path: Path) -> None:
         (["--source", "other"], ["other:two"]),
         (["--source", "zoo", "--name", "two"], ["zoo:two"]),
         (["--all"], ["one", "other:two", "zoo:two"]),
+        (["--list", "names.lst"], ["one"]),
     ],
 )
 def test_selection(options: list[str], names: list[str], out: Path, tmp_path: Path) -> None:
     add_local_model(tmp_path / "other", "else/two", {"a.bin": A})
     modelzoo.download("two", out, sources=[tmp_path / "other"])
-    arguments = ["list", "--format=json", "-o", out, *options]
-    document = json.loads(tool("inventory", *arguments, cwd=tmp_path / "out").stdout)
+    (tmp_path / "names.lst").write_text("on*  # a comment\n")
+    environ = {"MODELZOO_OUTPUT_DIR": "out", "MODELZOO_FORMAT": "json"}
+    done = tool("inventory", "list", *options, environ=environ, cwd=tmp_path)
+    document = json.loads(done.stdout)
     ids = [m["model"] if m["model"] == "one" else f"{m['source']}:two" for m in document["models"]]
     assert ids == names
 

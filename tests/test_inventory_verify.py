@@ -177,6 +177,23 @@ def test_a_folder_that_cannot_be_written(place: Place, monkeypatch: pytest.Monke
     assert notice.startswith("m: the receipt was not brought up to date: ")
 
 
+def test_everything_is_missing(tmp_path: Path) -> None:
+    """Workers that look at one model at a time must not take each other for another process."""
+    add_local_model(tmp_path / "zoo", "m", {f"{n}.bin": b"x" for n in range(30)})
+    modelzoo.download("m", tmp_path / "out", sources=[tmp_path / "zoo"])
+    shutil.rmtree(tmp_path / "out" / "m")
+    found = modelzoo.verify(output_dir=tmp_path / "out", jobs=8)
+    assert [file.state for file in found.broken] == ["missing"] * 30
+    assert [path.name for path in (tmp_path / "out" / ".modelzoo").iterdir()] == ["receipts"]
+
+
+def test_repair_of_what_a_deletion_left(place: Place) -> None:
+    place.a.write_bytes(B)
+    modelzoo.delete("*", place.out)
+    (file,) = modelzoo.verify(output_dir=place.out, sources=[place.zoo], repair=True).broken
+    assert file.message.endswith("not repaired: only part of it is left; download it to get the rest")
+
+
 def test_repair_prefers_the_cache(place: Place) -> None:
     place.download(cache_dir=place.cache, force=True)
     place.a.unlink()

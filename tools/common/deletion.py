@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -23,17 +22,12 @@ from .disk import storage_error
 from .errors import ModelZooError, StorageError
 from .events import SCHEMA_VERSION
 from .inventory import Damaged, Entry, Inventory, look
-from .partial import Partial
 from .paths import PARTIAL_SUFFIX, folded
-from .postprocess import reserve, staging_folder, tidy
+from .postprocess import reserve_soon, staging_folder, tidy
 from .receipts import Installed, Receipt
 
 Why = Literal["changed", "shared", "linked", "busy", "failed"]
 """Why a file is kept; `shared` is no failure, the others are."""
-
-
-POLL, POLLS = 0.05, 20
-"""Seconds between looks at a model that is in use, and how many: deleting it takes no longer."""
 
 
 class Removed(msgspec.Struct, frozen=True):
@@ -137,7 +131,9 @@ class _Deletion:
     def run(self, folders: Sequence[str], dry_run: bool) -> DeletedModel:
         """Remove the model, or only find out what that would mean."""
         try:
-            if dry_run:
+            if self._is_linked():
+                self._keep("", "linked", "a link leads to its receipt; remove the model by hand")
+            elif dry_run:
                 self._go_through(self._entry.receipt, _weigh)
             else:
                 self._delete(folders)
@@ -148,13 +144,20 @@ class _Deletion:
         gone = all(kept.why == "shared" for kept in self._kept)
         return DeletedModel(self._entry.id, self._entry.source, gone, self._removed, self._kept)
 
+    def _is_linked(self) -> bool:
+        """Whether the receipt is in another folder, and so the receipt of what is there."""
+        receipt = self._entry.place.path(self._entry)
+        return receipt.is_relative_to(self._root) and _leads_elsewhere(self._root, receipt)
+
     def _keep(self, path: str, why: Why, message: str) -> None:
         self._kept.append(Kept(path, why, message))
 
     def _delete(self, folders: Sequence[str]) -> None:
         """Everything, while nobody else can begin to work on the model."""
         staging = staging_folder(self._root, self._entry.source, self._entry.name)
-        reservation = _reserve(staging)
+        reservation = reserve_soon(staging)
+        if reservation is None:
+            raise _InUse
         try:
             with reservation:
                 if receipt := self._entry.again():  # another process may have been faster
@@ -233,15 +236,6 @@ class _Deletion:
         for folder in sorted(folders, key=lambda f: len(f.parts), reverse=True):
             with contextlib.suppress(OSError):  # it is gone, or there is something in it
                 folder.rmdir()
-
-
-def _reserve(staging: Path) -> Partial:
-    """The model for ourselves; raises _InUse when another process has more to do than we wait for."""
-    for _ in range(POLLS):
-        if reservation := reserve(staging):
-            return reservation
-        time.sleep(POLL)
-    raise _InUse
 
 
 def _weigh(path: Path) -> int | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -22,6 +23,9 @@ from .model import ORIGINAL_SUFFIX, RegexReplace, Step, UnpackArchive
 from .partial import Partial
 from .patching import patch
 from .paths import PARTIAL_SUFFIX, STATE_DIR, clash, safe_path
+
+POLL, POLLS = 0.05, 20
+"""Seconds between looks at a model that another process has, and how many."""
 
 
 class Changes(msgspec.Struct, frozen=True):
@@ -62,6 +66,15 @@ def reserve(staging: Path) -> Partial | None:
     StorageError.
     """
     return claim(staging)
+
+
+def reserve_soon(staging: Path) -> Partial | None:
+    """The same, None only if the other process has it for longer than deleting or a look takes."""
+    for _ in range(POLLS):
+        if reservation := reserve(staging):
+            return reservation
+        time.sleep(POLL)
+    return None
 
 
 def remove(folder: Path, changes: Changes) -> None:

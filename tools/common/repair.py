@@ -47,6 +47,8 @@ def _other(entry: Entry, plan: ModelPlan, paths: frozenset[str]) -> str | None:
         return "it belongs to another program, and its catalog is not active"
     if plan.receipt is None or plan.receipt.steps != entry.receipt.steps:
         return "the catalog wants other postprocessing by now; download it to get that"
+    if not entry.receipt.inputs:
+        return "only part of it is left; download it to get the rest"
     files = list(_needed(entry, plan, paths))
     if not all(
         (came := entry.receipt.input(f.job.file.name)) and came.answers(f.job.file) for f in files

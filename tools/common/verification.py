@@ -12,7 +12,7 @@ from .disk import sync
 from .errors import StorageError
 from .events import SCHEMA_VERSION, Notice, Report, Verdict
 from .inventory import Damaged, Entry
-from .postprocess import reserve, staging_folder, tidy
+from .postprocess import reserve_soon, staging_folder, tidy
 from .receipts import Installed
 from .rehash import Finding, Target, rehash
 
@@ -106,7 +106,7 @@ def _in_use(entry: Entry) -> bool:
     """Whether another process has the model for itself, to delete it or to postprocess it."""
     staging = staging_folder(entry.root, entry.source, entry.name)
     try:
-        reservation = reserve(staging)
+        reservation = reserve_soon(staging)
     except StorageError:  # nobody can work on what cannot be written
         return False
     if reservation is None:
