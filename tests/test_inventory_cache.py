@@ -20,7 +20,7 @@ from modelzoo.cache_contents import AGES, DAY
 from modelzoo.checksum import LENGTHS, Checksum, new_hasher
 from modelzoo.commands.installed import byte_size, duration
 from modelzoo.errors import StorageError, UsageError
-from modelzoo.events import Event, Notice
+from modelzoo.events import Event, Notice, VerifyEnd
 
 from tests.conftest import tool
 from tests.zoo import add_local_model, content, tree
@@ -145,6 +145,21 @@ def test_an_entry_that_is_being_replaced_stays(cache: Path) -> None:
     assert (broken.removed, path.exists()) == (False, True)
     assert modelzoo.verify_cache(cache).broken[0].removed
     assert tree(cache / "1" / "staging") == {}
+
+
+def test_an_entry_that_was_replaced_stays(cache: Path) -> None:
+    """Between the look and the removal another process has put it right."""
+    path = add(cache, b"good")
+    path.write_bytes(b"bad!")
+
+    def report(event: Event) -> None:
+        if isinstance(event, VerifyEnd):
+            path.unlink()
+            path.write_bytes(b"good")
+
+    assert not modelzoo.verify_cache(cache, report=report).successful
+    assert path.read_bytes() == b"good"
+    assert modelzoo.verify_cache(cache).successful
 
 
 PRUNES: list[tuple[list[str], list[int]]] = [

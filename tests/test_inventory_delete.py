@@ -23,6 +23,7 @@ from tests.conftest import TOOLS, tool
 from tests.processes import Downloader
 from tests.servers import faulty as f
 from tests.servers.faulty import FaultyServer
+from tests.test_precision_steps import Zoo
 from tests.zoo import add_local_model, add_model, content, file_entry, model_config, tree
 
 A, B = content("a", 5000), content("b", 700)
@@ -81,6 +82,18 @@ def test_what_a_kept_receipt_says_is_no_complete_model(out: Path, tmp_path: Path
     assert (path.read_bytes(), (out / "public/one/sub/b.bin").read_bytes()) == (A, B)
     assert modelzoo.verify(output_dir=out).successful
     assert len(modelzoo.installed("one", out)[0].files) == 2
+
+
+def test_a_kept_file_of_one_precision_does_not_vouch_for_the_other(
+    tmp_path: Path, faulty: FaultyServer
+) -> None:
+    """Postprocessing has removed archives, so that files alone do not tell what is missing."""
+    zoo = Zoo(tmp_path, faulty)
+    zoo()
+    (zoo.out / "m" / "FP16" / "m.bin").write_bytes(b"changed")
+    assert kept(modelzoo.delete("m", zoo.out)) == [("m/FP16/m.bin", "changed")]
+    zoo()
+    assert tree(zoo.out / "m") == zoo.result
 
 
 def test_a_new_time_is_no_change(out: Path) -> None:
@@ -217,9 +230,8 @@ def test_many_processes_at_once(tmp_path: Path) -> None:
         subprocess.Popen(task, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for task in tasks
     ]
-    for run in runs:
-        _, errors = run.communicate(timeout=60)
-        assert (run.returncode, errors) == (0, "")
+    results = [(run.communicate(timeout=60)[1], run.returncode) for run in runs]
+    assert results == [("", 0)] * 4
     assert {name: what for name, what in tree(out).items() if what != "folder"} == {}
     assert Counter(m.model for m in modelzoo.installed(output_dir=out)) == {}
 

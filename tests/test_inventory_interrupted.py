@@ -61,6 +61,22 @@ def test_ctrl_c(huge: Path) -> None:
     assert (last["$type"], last["reason"], last["successful"]) == ("verify_end", "interrupted", False)
 
 
+def test_ctrl_c_in_a_program(huge: Path) -> None:
+    """No thread goes on reading after the exception."""
+    code = """
+import os, signal, sys, threading, modelzoo
+def report(event):
+    if type(event).__name__ == "FileVerifyProgress":
+        os.kill(os.getpid(), signal.SIGINT)
+try:
+    modelzoo.verify(output_dir=sys.argv[1], jobs=4, report=report)
+except modelzoo.Interrupted:
+    print([thread.name for thread in threading.enumerate()])
+"""
+    done = subprocess.run([sys.executable, "-c", code, huge], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("['MainThread']\n", "")
+
+
 def test_ctrl_c_while_adopting(huge: Path, tmp_path: Path) -> None:
     """What was found right before is kept."""
     shutil.rmtree(huge / ".modelzoo")

@@ -17,12 +17,14 @@ import pytest
 from modelzoo import rehash
 from modelzoo.events import Event, FileVerifyBegin, FileVerifyEnd, Notice, VerifyEnd
 from modelzoo.inventory import take_inventory
+from modelzoo.postprocess import reserve, staging_folder
 from modelzoo.receipts import Receipt, Receipts
 
 from tests.archives import add_patched_model
 from tests.conftest import ROOT, tool
 from tests.servers import faulty as f
 from tests.servers.faulty import FaultyServer
+from tests.test_precision_steps import Zoo
 from tests.test_unreadable import NOBODY
 from tests.zoo import add_local_model, add_model, content, file_entry, model_config, tree
 
@@ -238,6 +240,30 @@ def test_a_postprocessed_model_is_made_again(how: str, tmp_path: Path, faulty: F
             assert [(b.path, b.repaired) for b in found.broken] == [(f"m/{name}", True)]
             assert tree(out / "m") == result
     assert modelzoo.verify(output_dir=out).successful
+
+
+def test_only_the_broken_precision_is_made_again(tmp_path: Path, faulty: FaultyServer) -> None:
+    zoo = Zoo(tmp_path, faulty)
+    zoo()
+    (zoo.out / "m" / "FP16" / "deep" / "a.txt").write_bytes(b"changed")
+    before = len(faulty.requests)
+    found = modelzoo.verify(output_dir=zoo.out, repair=True, sources=[zoo.zoo])
+    assert [(file.path, file.repaired) for file in found.broken] == [("m/FP16/deep/a.txt", True)]
+    asked = {request.path for request in faulty.requests[before:]}
+    assert asked == {"/FP16/data.zip", "/FP16/m.bin"}  # the original of what was patched is here
+    assert tree(zoo.out / "m") == zoo.result
+
+
+def test_a_model_that_another_process_has(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be deleting it: files go before the receipt does."""
+    monkeypatch.setattr("modelzoo.postprocess.POLL", 0)
+    place.a.unlink()
+    place.b.write_bytes(bytes(len(B)))
+    reservation = reserve(staging_folder(place.out, "zoo", "m"))
+    assert reservation is not None
+    with reservation:
+        assert place.verify() == {"b.bin": "changed"}
+    assert place.verify() == {"a.bin": "missing", "b.bin": "changed"}
 
 
 def test_events(place: Place) -> None:

@@ -126,6 +126,8 @@ def take_inventory(root: Path) -> Inventory:
             try:
                 receipt = _read(place, path)
             except (OSError, ValueError, RecursionError, ModelZooError) as error:
+                if not os.path.lexists(path):  # another process has just deleted the model
+                    continue
                 problem = error.strerror if isinstance(error, OSError) else str(error)
                 damaged.append(Damaged(str(path), f"the receipt cannot be used: {problem}"))
             else:
