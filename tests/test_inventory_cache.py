@@ -5,13 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import threading
 import time
 from argparse import ArgumentTypeError
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import modelzoo
 import pytest
@@ -20,7 +17,7 @@ from modelzoo.cache_contents import AGES, DAY
 from modelzoo.checksum import LENGTHS, Checksum, new_hasher
 from modelzoo.commands.installed import byte_size, duration
 from modelzoo.errors import StorageError, UsageError
-from modelzoo.events import Event, Notice, VerifyEnd
+from modelzoo.events import Event, VerifyEnd
 
 from tests.conftest import tool
 from tests.zoo import add_local_model, content, tree
@@ -257,39 +254,6 @@ def test_quantities(cache: Path) -> None:
     ]
     done = tool("inventory", "cache", "prune", "--cache_dir", cache, "--max_size=-1", check=2)
     assert "argument --max_size: expected a size like 500M or 1.5G, got '-1'" in done.stderr
-
-
-def test_downloads_go_on_while_a_cache_is_pruned(tmp_path: Path) -> None:
-    """They bring the same files, whether or not an entry is still there."""
-    files = {f"{number}.bin": content(str(number), 20_000) for number in range(20)}
-    add_local_model(tmp_path / "zoo", "m", files)
-    cache, stop = tmp_path / "cache", threading.Event()
-    events: list[Event] = []
-
-    def keep(act: Callable[..., Any], **options: Any) -> int:
-        rounds = 0
-        while not stop.is_set():
-            act(cache, **options)
-            rounds += 1
-        return rounds
-
-    def download(number: int) -> None:
-        out = tmp_path / f"out-{number}"
-        options = {"sources": [tmp_path / "zoo"], "cache_dir": cache, "jobs": 4}
-        modelzoo.download("m", out, report=events.append, **options)
-        assert {name: (out / "m" / name).read_bytes() for name in files} == files
-
-    download(0)
-    with ThreadPoolExecutor() as pool:
-        keepers = [pool.submit(keep, modelzoo.prune_cache, max_size=50_000) for _ in range(2)]
-        keepers.append(pool.submit(keep, modelzoo.verify_cache, jobs=2))
-        try:
-            for number in range(1, 6):
-                download(number)
-        finally:
-            stop.set()
-        assert all(keeper.result(30) for keeper in keepers)
-    assert [event.message for event in events if isinstance(event, Notice)] == []
 
 
 def test_events_of_a_cache(cache: Path) -> None:

@@ -8,7 +8,6 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import jsonschema
 import modelzoo
@@ -16,56 +15,16 @@ import msgspec
 import pytest
 from modelzoo import rehash
 from modelzoo.events import Event, FileVerifyBegin, FileVerifyEnd, Notice, VerifyEnd
-from modelzoo.inventory import take_inventory
 from modelzoo.postprocess import reserve, staging_folder
-from modelzoo.receipts import Receipt, Receipts
+from modelzoo.receipts import Receipt
 
-from tests.archives import add_patched_model
 from tests.conftest import ROOT, tool
-from tests.servers import faulty as f
+from tests.installed import A, B, Place
 from tests.servers.faulty import FaultyServer
-from tests.test_precision_steps import Zoo
 from tests.test_unreadable import NOBODY
-from tests.zoo import add_local_model, add_model, content, file_entry, model_config, tree
+from tests.zoo import add_local_model, tree
 
-A, B = content("a", 50_000), content("b", 700)
 SCHEMA = jsonschema.Draft202012Validator(json.loads((ROOT / "docs/events.schema.json").read_text()))
-
-
-class Place:
-    """A model `m` of two files on a server, downloaded."""
-
-    def __init__(self, root: Path, server: FaultyServer) -> None:
-        self.root, self.server = root, server
-        self.zoo, self.out, self.cache = root / "zoo", root / "out", root / "cache"
-        for name, data in (("a.bin", A), ("b.bin", B)):
-            server.add(f"/{name}", f.serve(data))
-        entries = [file_entry(n, d, f"{server.url}/{n}") for n, d in (("a.bin", A), ("b.bin", B))]
-        add_model(self.zoo, "m", model_config(entries))
-        self.download()
-        self.a, self.b = self.out / "m" / "a.bin", self.out / "m" / "b.bin"
-
-    def download(self, **options: Any) -> None:
-        modelzoo.download("*", self.out, sources=[self.zoo], **options)
-
-    def verify(self, **options: Any) -> dict[str, str]:
-        """What is broken: file name -> state."""
-        found = modelzoo.verify(output_dir=self.out, sources=[self.zoo], **options)
-        assert found.successful == all(file.repaired for file in found.broken)
-        return {Path(file.path).name: file.state for file in found.broken}
-
-    def receipt(self) -> Receipt:
-        return take_inventory(self.out).entries[0].receipt
-
-    def edit(self, change: Callable[[Receipt], Receipt]) -> None:
-        (entry,) = take_inventory(self.out).entries
-        Receipts(self.out).save(entry, change(entry.receipt))
-
-    def requests(self, act: Callable[[], object]) -> list[str]:
-        """What the server is asked for meanwhile."""
-        before = len(self.server.requests)
-        act()
-        return [request.path for request in self.server.requests[before:]]
 
 
 @pytest.fixture
@@ -187,71 +146,6 @@ def test_everything_is_missing(tmp_path: Path) -> None:
     found = modelzoo.verify(output_dir=tmp_path / "out", jobs=8)
     assert [file.state for file in found.broken] == ["missing"] * 30
     assert [path.name for path in (tmp_path / "out" / ".modelzoo").iterdir()] == ["receipts"]
-
-
-def test_repair_of_what_a_deletion_left(place: Place) -> None:
-    place.a.write_bytes(B)
-    modelzoo.delete("*", place.out)
-    (file,) = modelzoo.verify(output_dir=place.out, sources=[place.zoo], repair=True).broken
-    assert file.message.endswith("not repaired: only part of it is left; download it to get the rest")
-
-
-def test_repair_prefers_the_cache(place: Place) -> None:
-    place.download(cache_dir=place.cache, force=True)
-    place.a.unlink()
-    repair = lambda: place.verify(repair=True, cache_dir=place.cache)  # noqa: E731
-    assert place.requests(repair) == []
-    assert place.a.read_bytes() == A
-
-
-def test_what_cannot_be_repaired(place: Place, tmp_path: Path) -> None:
-    """The server is gone, the catalog is, or it has another version: each is said, and is a failure."""
-    place.a.unlink()
-    place.server.add("/a.bin", f.status(404))
-    (file,) = modelzoo.verify(output_dir=place.out, sources=[place.zoo], repair=True).broken
-    assert not file.repaired
-    assert "not repaired" in file.message
-    assert "404" in file.message
-    (file,) = modelzoo.verify(output_dir=place.out, sources=["demo"], repair=True).broken
-    assert file.message == "is not there; not repaired: no active source knows this model"
-    add_local_model(place.zoo, "m", {"a.bin": B, "b.bin": B})
-    done = tool("inventory", "verify", "--repair", "-o", place.out, "--source", place.zoo, check=1)
-    assert "the catalog has another version by now; download it to get that" in done.stdout
-    assert not place.a.exists()
-    add_local_model(place.zoo, "m", {"b.bin": B})
-    (file,) = modelzoo.verify(output_dir=place.out, sources=[place.zoo], repair=True).broken
-    assert "does not know these files" in file.message
-
-
-@pytest.mark.parametrize("how", ["changed", "removed"])
-def test_a_postprocessed_model_is_made_again(how: str, tmp_path: Path, faulty: FaultyServer) -> None:
-    files, result = add_patched_model(tmp_path / "zoo", f"{faulty.url}/")
-    for name, data in files.items():
-        faulty.add(f"/{name}", f.serve(data))
-    out, options = tmp_path / "out", {"sources": [tmp_path / "zoo"]}
-    modelzoo.download("m", out, **options)
-    assert tree(out / "m") == result
-    for name, data in result.items():
-        if isinstance(data, bytes):
-            (out / "m" / name).write_bytes(data[:-1]) if how == "changed" else (
-                out / "m" / name
-            ).unlink()
-            found = modelzoo.verify(output_dir=out, repair=True, **options)
-            assert [(b.path, b.repaired) for b in found.broken] == [(f"m/{name}", True)]
-            assert tree(out / "m") == result
-    assert modelzoo.verify(output_dir=out).successful
-
-
-def test_only_the_broken_precision_is_made_again(tmp_path: Path, faulty: FaultyServer) -> None:
-    zoo = Zoo(tmp_path, faulty)
-    zoo()
-    (zoo.out / "m" / "FP16" / "deep" / "a.txt").write_bytes(b"changed")
-    before = len(faulty.requests)
-    found = modelzoo.verify(output_dir=zoo.out, repair=True, sources=[zoo.zoo])
-    assert [(file.path, file.repaired) for file in found.broken] == [("m/FP16/deep/a.txt", True)]
-    asked = {request.path for request in faulty.requests[before:]}
-    assert asked == {"/FP16/data.zip", "/FP16/m.bin"}  # the original of what was patched is here
-    assert tree(zoo.out / "m") == zoo.result
 
 
 def test_a_model_that_another_process_has(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
