@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from modelzoo.api import fetch, make_engine
 from modelzoo.clock import Clock
 from modelzoo.events import Event
 from modelzoo.gates import Connections
 from modelzoo.model import Model
 from modelzoo.outcome import Summary
+from modelzoo.running import fetch, make_engine
 from modelzoo.variants import EVERY_VARIANT
 
 E = TypeVar("E", bound=Event)

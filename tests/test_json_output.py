@@ -128,6 +128,7 @@ def test_every_fate_in_one_run(zoo: Path, tmp_path: Path) -> None:
     assert {e["$type"] for e in events} == {
         msgspec.inspect.type_info(kind).tag
         for kind in AnyEvent.__args__  # type: ignore[attr-defined]
+        if "Verify" not in kind.__name__  # they come when files on this disk are hashed again
     }
     first, last = events[0], events[-1]
     assert (first["schema_version"], first["models"], first["files"]) == (1, 7, 16)
@@ -301,7 +302,8 @@ def test_the_schema_refuses_what_is_no_event(name: str) -> None:
     event = {"$type": kind}
     for member in definition["required"][1:]:
         about = definition["properties"][member]
-        event[member] = "timeout" if "$ref" in about else examples[about["type"]]
+        listed = about.get("enum", ["timeout"])
+        event[member] = listed[0] if "type" not in about else examples[about["type"]]
     VALIDATOR.validate({**event, "added_later": []})
     assert set(SEED.get(kind, {})) <= set(definition["required"])
     for member in definition["required"]:

@@ -4,46 +4,27 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from .cache import Cache
-from .cancel import Cancel
 from .catalog import Choice, active_sources, choose
-from .clock import Clock
 from .concurrency import Jobs
 from .description import describe
-from .engine import Engine
-from .errors import Interrupted, ModelZooError, StorageError, UsageError
+from .errors import Interrupted, ModelZooError
 from .events import Event, Report
-from .gates import Connections
-from .jobs import run
 from .model import Model
 from .outcome import Summary
-from .plan import make_plans
+from .running import Listener, fetch, make_cache, make_engine
 from .selection import Filters, parse_precisions
-from .stores import Settings, Stores
 from .topaz_cdn import use_cookie
 from .variants import EVERY_VARIANT, Variants, wanted_variants
 
 Names = str | Iterable[str]
 
 Sources = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
-
-MAX_JOBS = 1024
-"""More transfers at a time would only keep threads, connections and servers busy with each other."""
-
-CACHE_LINKS = ("copy", "hardlink")
-"""What files in the output directory are to those in the cache."""
-
-MAX_TIMEOUT = 86400
-"""Seconds; systems refuse timeouts of centuries."""
-
-MAX_INTERVAL = 3600
-"""Seconds between two progress events of a file."""
 
 
 class DownloadFailed(ModelZooError):
@@ -158,7 +139,7 @@ def download(
         progress_interval=progress_interval,
     )
     use_cookie(cookie)
-    values = _models(models, lambda names: find(names, sources=sources, backend=backend, gpu=gpu))
+    values = models_of(models, lambda names: find(names, sources=sources, backend=backend, gpu=gpu))
     wanted = EVERY_VARIANT if backend is None else wanted_variants(backend, gpu)
     if precisions is not None:
         chosen = parse_precisions(",".join(_several(precisions)))
@@ -172,7 +153,7 @@ def download(
     return summary
 
 
-def _models(
+def models_of(
     models: str | Model | Iterable[str | Model], find_named: Callable[[list[str]], list[Model]]
 ) -> list[Model]:
     """The models in this order, found where only their names are given, each one once."""
@@ -192,98 +173,6 @@ def _require_same(one: Model, other: Model) -> None:
     if msgspec.structs.replace(one, id="") != msgspec.structs.replace(other, id=""):
         places = " and ".join(m.config_dir or m.subdirectory for m in (one, other))
         raise ModelZooError(f"two different models are called {one.qualified}: {places}")
-
-
-class Listener:
-    """Hands events to a report, until that raises: the run ends then, and `with` raises the same.
-
-    What a report raises must not look like the failure of the file that it was told about.
-    """
-
-    def __init__(self, report: Report) -> None:
-        self._report = report
-        self._error: BaseException | None = None
-
-    def __call__(self, event: Event) -> None:
-        """Hand over one event; the workers that still end their files are not heard any more."""
-        if self._error is None:
-            try:
-                self._report(event)
-            except BaseException as error:
-                self._error = error
-                raise _ReportFailed from error
-
-    def __enter__(self) -> None:
-        """Nothing has to be prepared."""
-
-    def __exit__(self, *_: object) -> None:
-        if self._error is not None:
-            raise self._error
-
-
-class _ReportFailed(BaseException):
-    """Ends a run from inside its report; not an Exception, so that nobody handles it on the way."""
-
-
-def make_cache(folder: Path, link: str) -> Cache:
-    """The cache in this folder; raises UsageError for a `link` that is none of CACHE_LINKS."""
-    if link not in CACHE_LINKS:
-        raise UsageError(f"expected {' or '.join(CACHE_LINKS)}, got {link!r}")
-    return Cache(folder, links=link == "hardlink")
-
-
-def make_engine(
-    *,
-    report: Report,
-    cache: Cache | None = None,
-    attempts: int | None = None,
-    timeout: float = 60.0,
-    offline: bool = False,
-    force: bool = False,
-    connections: int = 64,
-    connections_per_host: int = 32,
-    limit_rate: float | None = None,
-    progress_interval: float = 0.2,
-) -> Engine:
-    """What all transfers of one run share; raises UsageError for numbers that make no sense."""
-    if attempts is not None and attempts < 1:
-        raise UsageError(f"expected at least 1 attempt, got {attempts}")
-    if not 0 < timeout <= MAX_TIMEOUT:
-        raise UsageError(f"expected a timeout above 0 and up to {MAX_TIMEOUT} seconds, got {timeout}")
-    if not 0 <= progress_interval <= MAX_INTERVAL:
-        raise UsageError(
-            f"expected an interval of 0 to {MAX_INTERVAL} seconds, got {progress_interval}"
-        )
-    return Engine(
-        stores=Stores(Settings(timeout=timeout, offline=offline)),
-        cache=cache,
-        report=report,
-        clock=Clock(),
-        cancel=Cancel(),
-        attempts=attempts,
-        timeout=timeout,
-        force=force,
-        connections=Connections(connections, connections_per_host),
-        limit_rate=limit_rate,
-        progress_interval=progress_interval,
-    )
-
-
-def fetch(
-    models: Sequence[Model],
-    output_dir: Path | None,
-    variants: Variants,
-    jobs: Jobs,
-    engine: Engine,
-) -> Summary:
-    """Plan, check the space, and run. Raises ModelZooError when nothing could be started."""
-    if jobs != "auto" and not 1 <= jobs <= MAX_JOBS:
-        raise UsageError(f"expected 1 to {MAX_JOBS} jobs or 'auto', got {jobs}")
-    plans = make_plans(models, output_dir, variants, engine.cache, engine.force)
-    summary = run(plans, jobs, engine)
-    if summary.reason is not None:
-        raise StorageError(summary.message or "", summary.reason)
-    return summary
 
 
 def _choose(filters: Filters | None, sources: Sources, variants: Variants) -> Choice:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from .disk import storage_errors
 from .partial import PLAIN, Partial
 from .paths import PARTIAL_SUFFIX
 
+_RACES = 8
+"""How often a folder may vanish before it has to be for another reason."""
+
 
 def claim(destination: Path) -> Partial | None:
     """The file in flight for this destination, or None while another process works on it.
@@ -19,11 +23,7 @@ def claim(destination: Path) -> Partial | None:
     """
     path = Path(f"{destination}{PARTIAL_SUFFIX}")
     with storage_errors(path):
-        try:
-            handle, created = _open(path)
-        except FileNotFoundError:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle, created = _open(path)
+        handle, created = _open_in_folder(path)
         try:
             locked = filelock.lock_descriptor(handle, blocking=False)
         except OSError:
@@ -36,6 +36,16 @@ def claim(destination: Path) -> Partial | None:
             return Partial(destination, path, handle, shared=True)
         os.close(handle)
         return None
+
+
+def _open_in_folder(path: Path) -> tuple[int, bool]:
+    """The same, and its folder, which another process may tidy away just before it is needed."""
+    for _ in range(_RACES):
+        with contextlib.suppress(FileNotFoundError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return _open(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return _open(path)
 
 
 def _open(path: Path) -> tuple[int, bool]:

@@ -112,7 +112,7 @@ class Engine:
     def __post_init__(self) -> None:
         object.__setattr__(self, "gates", Gates(self.clock, self.share))
         object.__setattr__(self, "limit", RateLimit(self.limit_rate, self.clock, self.cancel))
-        object.__setattr__(self, "report", _one_at_a_time(self.report))
+        object.__setattr__(self, "report", one_at_a_time(self.report))
 
     def attempts_for(self, job: Job) -> int:
         """How often each origin of this file is tried."""
@@ -123,7 +123,8 @@ class Engine:
         return cube(attempt) if job.retries.cubic else self.backoff(attempt)
 
 
-def _one_at_a_time(report: Report) -> Report:
+def one_at_a_time(report: Report) -> Report:
+    """The report, safe to be called from several threads."""
     lock = threading.Lock()
 
     def locked(event: Event) -> None:

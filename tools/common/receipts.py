@@ -8,10 +8,13 @@ without reading it. It is written after the data it vouches for has reached the 
 
 from __future__ import annotations
 
+import contextlib
 import os
+import stat
 import threading
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Annotated, Protocol
 
 import msgspec
 
@@ -28,11 +31,14 @@ MAX_BYTES = 64 << 20  # far more than MAX_ENTRIES of one archive need
 EVERY = 2.0  # seconds between batches
 
 
+_Size = Annotated[int, msgspec.Meta(ge=0)]
+
+
 class Input(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """A file as it came: its size and digest, and the URL (masked) it came from."""
 
     name: str
-    size: int
+    size: _Size
     checksum: Checksum | None
     origin: str | None = None
     verified: bool = True
@@ -49,17 +55,17 @@ class Installed(msgspec.Struct, frozen=True, gc=False):
     """A file on disk: path relative to the output directory, size, time (ns), and digest."""
 
     path: str
-    size: int
+    size: _Size
     mtime_ns: int
     checksum: Checksum | None
 
     def unchanged(self, root: str) -> bool:
         """Whether the file still looks as it did when it was installed; `root` ends with a slash."""
         try:
-            stat = os.stat(root + self.path)
+            found = os.stat(root + self.path)
         except (OSError, ValueError):
             return False
-        return (stat.st_size, stat.st_mtime_ns) == (self.size, self.mtime_ns)
+        return (found.st_size, found.st_mtime_ns) == (self.size, self.mtime_ns)
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,27 +147,35 @@ def _archives_left(model: Model, outputs: Container[str], root: Path) -> Iterato
             yield step
 
 
+class Named(Protocol):
+    """What a receipt is of: a model, or what is left of one whose catalog is gone."""
+
+    @property
+    def source(self) -> str:
+        """The source's name."""
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+
+
 class Receipts:
     """The receipts of one output directory; `foreign`: it belongs to another program."""
 
     def __init__(self, output_dir: Path, foreign: bool = False) -> None:
         self.root = output_dir
         folder = _of_foreign(output_dir) if foreign else output_dir / STATE_DIR
-        self._folder = str(folder / "receipts")
+        self.folder = folder / "receipts"
 
-    def _path(self, model: Model) -> str:
-        return os.path.join(self._folder, model.source, f"{model.name}.json")
+    def path(self, model: Named) -> Path:
+        """Where the model's receipt is, or would be."""
+        return self.folder / model.source / f"{model.name}.json"
 
     def load(self, model: Model) -> Receipt | None:
         """The model's receipt; None when there is none of its own that can be read."""
-        path = self._path(model)
-        size = file_size(path)
-        if size is None or size > MAX_BYTES:
-            return None
         try:
-            with open(path, "rb", buffering=0) as file:
-                receipt = _DECODER.decode(file.readall())
-            if (receipt.schema, receipt.source, receipt.model) == (SCHEMA, model.source, model.name):
+            receipt = self.read(self.path(model))
+            if (receipt.source, receipt.model) == (model.source, model.name):
                 return receipt.of_today(model)
         except (OSError, ValueError, RecursionError):
             pass
@@ -169,18 +183,36 @@ class Receipts:
 
     def every(self) -> Iterator[Receipt]:
         """All that can be read, whatever the catalog says today."""
-        for path in sorted(Path(self._folder).glob("*/*.json")):
-            try:
-                if path.stat().st_size <= MAX_BYTES:
-                    yield _DECODER.decode(path.read_bytes())
-            except (OSError, ValueError, RecursionError):
-                continue
+        for path in sorted(self.folder.glob("*/*.json")):
+            with contextlib.suppress(OSError, ValueError, RecursionError):
+                yield self.read(path)
 
-    def save(self, model: Model, receipt: Receipt) -> None:
+    def read(self, path: Path) -> Receipt:
+        """The receipt in this file; raises OSError, ValueError or RecursionError."""
+        # Opening a pipe or a device could block for ever.
+        if not stat.S_ISREG((found := os.stat(path)).st_mode):
+            raise ValueError("is not a regular file")
+        if found.st_size > MAX_BYTES:
+            raise ValueError(f"is larger than {MAX_BYTES} bytes")
+        receipt = _DECODER.decode(path.read_bytes())
+        if receipt.schema != SCHEMA:
+            raise ValueError(f"has schema {receipt.schema}, expected {SCHEMA}")
+        return receipt
+
+    def save(self, model: Named, receipt: Receipt) -> None:
         """Write a receipt whose files are on disk already; raises StorageError."""
-        path = Path(self._path(model))
+        path = self.path(model)
         with storage_errors(path):
             write_whole(path, msgspec.json.encode(receipt))
+
+    def remove(self, model: Named) -> None:
+        """Forget the model, and leave no empty folders of ours; raises StorageError."""
+        path = self.path(model)
+        with storage_errors(path):
+            path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # until one holds something
+            for folder in (path.parent, self.folder, self.folder.parent):
+                folder.rmdir()
 
 
 _DECODER = msgspec.json.Decoder(Receipt)

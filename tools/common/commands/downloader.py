@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..api import CACHE_LINKS, MAX_INTERVAL, MAX_JOBS, MAX_TIMEOUT, Listener, make_cache, make_engine
 from ..cache import Cache
 from ..disk import write_whole
 from ..errors import Interrupted, UsageError
@@ -18,6 +17,15 @@ from ..plan import ModelPlan, make_plans
 from ..reporting.json import JsonReporter, document
 from ..reporting.stream import is_terminal, warn, write_all, write_text
 from ..reporting.text import TextReporter
+from ..running import (
+    CACHE_LINKS,
+    MAX_INTERVAL,
+    MAX_JOBS,
+    MAX_TIMEOUT,
+    Listener,
+    make_cache,
+    make_engine,
+)
 from ..selection import parse_precisions
 from ..variants import Variants
 from .cookie import add_cookie, use_given_cookie

@@ -220,7 +220,7 @@ def add_backend(parser: Parser) -> None:
 def chosen(options: Any, warn: Callable[[str], None]) -> Choice:
     """The models that the options mean; raises SelectionError, CatalogError or UsageError."""
     filters = Filters(
-        patterns=_patterns(options),
+        patterns=name_patterns(options),
         exclude=tuple(options.exclude),
         tasks=tuple(options.task),
         frameworks=tuple(options.framework),
@@ -237,7 +237,8 @@ def print_names(names: Iterable[str]) -> None:
     write_text("".join(f"{name}\n" for name in names))
 
 
-def _patterns(options: Any) -> tuple[str, ...] | None:
+def name_patterns(options: Any) -> tuple[str, ...] | None:
+    """The patterns of `--name` or `--list`, None when neither was given; raises UsageError."""
     if options.list is None:
         patterns: tuple[str, ...] | None = options.name
         return patterns
