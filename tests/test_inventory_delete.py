@@ -208,7 +208,8 @@ def test_a_model_that_is_being_downloaded(tmp_path: Path, faulty: FaultyServer) 
     modelzoo.download("m", out, sources=[tmp_path / "zoo"])
     add_model(tmp_path / "zoo", "m", model_config(entries))
     with Downloader("--source", tmp_path / "zoo", "-o", out) as downloader:
-        downloader.until("model_file_download_progress")
+        downloader.until("model_file_download_begin")
+        faulty.wait_for(2)
         assert (out / "m" / "b.bin.download").exists()
         assert kept(modelzoo.delete("m", out)) == [("", "busy")]
         go.set()
