@@ -227,7 +227,7 @@ def test_a_format_without_an_index(zoo: Path, monkeypatch: pytest.MonkeyPatch) -
     other = SimpleNamespace(
         FORMAT="Other", recognises=lambda path: True, load=lambda path, source, warn: expected
     )
-    monkeypatch.setattr(modelzoo.catalog, "formats", lambda: [other])
+    monkeypatch.setattr(modelzoo.catalog.source, "formats", lambda: [other])
     assert ask(zoo) == (expected, [])
     assert ask(zoo, NAMED) == (expected[:1], [])
     assert ask(zoo, Filters(patterns=("x",)))[0] is SelectionError

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from .catalog import BUILTIN, formats
+from .catalog import NAMED, formats
 from .catalog import fiftyone as fiftyone_format
 from .catalog.manifest import ManifestFile
 from .credentials import mask
@@ -69,8 +69,8 @@ def _checked(name: str, file: Path) -> str:
             problem = "no part of it may begin with a dot"
         elif not _NOT_IN_NAMES.isdisjoint(name):
             problem = "must not hold any of @ , [ ]"
-        elif name.casefold() in BUILTIN:
-            problem = f'"{name}" is one of the sources that come with the tools'
+        elif name.casefold() in NAMED:
+            problem = f'"{name}" is the name of a source that the tools know already'
     except UnsafePathError as error:
         problem = str(error)
     if problem:

@@ -6,9 +6,11 @@ change the other.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
@@ -16,12 +18,14 @@ from pathlib import Path
 import msgspec
 
 from .checksum import file_checksum
+from .claiming import claim
 from .disk import storage_errors, write_whole
 from .errors import ConsentRequired
 from .paths import PARTIAL_SUFFIX
 
 MAX_BYTES = 64 << 20
-_extending = threading.Lock()  # several models of one source can come at once
+BUSY_POLL = 0.02  # seconds between looks at a record that another process is changing
+_changing = threading.Lock()
 _PASSING = (PARTIAL_SUFFIX, f"{PARTIAL_SUFFIX}.json")
 
 
@@ -37,27 +41,45 @@ class Consent(msgspec.Struct, frozen=True):
 
 def grant(folder: Path, weights: Iterable[str]) -> None:
     """Allow the code that is in the folder now; raises StorageError."""
-    old, now = _load(folder), datetime.now(timezone.utc)
-    brought = old.brought if old else ()
-    consent = Consent(str(folder), now.isoformat("T", "seconds"), {}, tuple(weights), brought)
-    with storage_errors(folder):
-        consent.files.update(
-            (name, digest)
-            for name, digest in digests(folder)
-            if is_importable(name) or not _is_expected(name, consent)
-        )
-    with storage_errors(path := _path(folder)):
-        write_whole(path, msgspec.json.encode(consent))
+    with _alone(path := _path(folder)):
+        old, now = _load(folder), datetime.now(timezone.utc)
+        brought = old.brought if old else ()
+        consent = Consent(str(folder), now.isoformat("T", "seconds"), {}, tuple(weights), brought)
+        with storage_errors(folder):
+            consent.files.update(
+                (name, digest)
+                for name, digest in digests(folder)
+                if is_importable(name) or not _is_expected(name, consent)
+            )
+        _write(path, consent)
 
 
 def extend(folder: Path, names: Iterable[str]) -> None:
     """Expect these files too, which came by what was allowed; raises StorageError."""
-    with _extending:
+    if _load(folder) is None:
+        return
+    with _alone(path := _path(folder)):
         if (consent := _load(folder)) is not None:
             known = dict.fromkeys([*consent.brought, *(n for n in names if n not in consent.files)])
-            with storage_errors(path := _path(folder)):
-                changed = msgspec.structs.replace(consent, brought=tuple(known))
-                write_whole(path, msgspec.json.encode(changed))
+            _write(path, msgspec.structs.replace(consent, brought=tuple(known)))
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Have a record alone: several models of one source can come at once, also in several processes."""
+    with _changing:
+        while (reservation := claim(path)) is None:
+            time.sleep(BUSY_POLL)
+        with reservation:
+            try:
+                yield
+            finally:
+                reservation.discard()
+
+
+def _write(path: Path, consent: Consent) -> None:
+    with storage_errors(path):
+        write_whole(path, msgspec.json.encode(consent))
 
 
 def revoke(folder: Path) -> None:

@@ -1,11 +1,11 @@
-"""The trust boundary for paths: every name from outside passes `safe_path` before it touches a disk."""
+"""The trust boundary for paths: every name from outside passes here before it touches a disk."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 from collections.abc import Iterable
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from .errors import UnsafePathError
 
@@ -29,6 +29,12 @@ _IN_FLIGHT = (PARTIAL_SUFFIX, PARTIAL_SUFFIX + ".json")
 
 def safe_path(name: str) -> PurePosixPath:
     """The relative POSIX path that `name` means, or UnsafePathError with the rule it breaks."""
+    require_safe(name)
+    return PurePosixPath(name)
+
+
+def require_safe(name: str) -> None:
+    """Raise UnsafePathError, with the rule it breaks, for a name that is no safe relative path."""
     # A very long path cannot be created on most systems and would fail only halfway through a run.
     if not name or len(name) > 1024:
         raise UnsafePathError(name[:80], "must have 1 to 1024 characters")
@@ -43,7 +49,6 @@ def safe_path(name: str) -> PurePosixPath:
     # What the tools keep for themselves must not be planted by a catalog, by its short name either.
     if _OURS.fullmatch(name.split("/")[0]):
         raise UnsafePathError(name, f"{STATE_DIR} is kept for the tools")
-    return PurePosixPath(name)
 
 
 def _check_part(name: str, part: str) -> None:
@@ -79,6 +84,11 @@ def is_code(name: str) -> bool:
     top, _, below = name.partition("/")
     hidden = top.startswith(".") or top.casefold() == "__pycache__"
     return hidden or (not below and (top.casefold() == MANIFEST or top.casefold().endswith(_CODE)))
+
+
+def staging_folder(root: Path, source: str, name: str) -> Path:
+    """Where a model of an output directory is worked on, out of sight, while it is postprocessed."""
+    return root / STATE_DIR / "staging" / f"{source}-{name}".replace("/", "%")
 
 
 def folded(path: PurePosixPath | str) -> str:

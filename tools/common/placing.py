@@ -122,7 +122,7 @@ def _forget_changed(zoo: Path, before: Registered, models: Iterable[Model]) -> N
     for model in models:
         same = old.get(model.name)
         if same and same.model_info.get("manager") != model.model_info.get("manager"):
-            receipts.forget(model)
+            receipts.remove(model)
 
 
 def _models(zoo: Path, source: Registered) -> list[Model]:
@@ -143,7 +143,7 @@ def remove(zoo: Path, source: Registered) -> Removed:
     with storage_errors(folder):
         consent.revoke(folder.resolve())
         for model in models:
-            receipts.forget(model)
+            receipts.remove(model)
         if folder.is_symlink():
             folder.unlink()
         elif folder.is_dir():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -24,6 +25,9 @@ from .partial import Partial
 from .patching import patch
 from .paths import PARTIAL_SUFFIX, clash, is_code, safe_path
 from .remote_code import download_model
+
+POLL, POLLS = 0.05, 20
+"""Seconds between looks at a model that another process has, and how many."""
 
 
 class Changes(msgspec.Struct, frozen=True):
@@ -64,6 +68,15 @@ def reserve(staging: Path) -> Partial | None:
     return claim(staging)
 
 
+def reserve_soon(staging: Path) -> Partial | None:
+    """The same, None only if the other process has it for longer than deleting or a look takes."""
+    for _ in range(POLLS):
+        if reservation := reserve(staging):
+            return reservation
+        time.sleep(POLL)
+    return None
+
+
 def remove(folder: Path, changes: Changes) -> None:
     """Remove the unpacked archives; raises StorageError."""
     with storage_errors(folder):
@@ -72,9 +85,10 @@ def remove(folder: Path, changes: Changes) -> None:
 
 
 def tidy(staging: Path) -> None:
-    """Remove the folder of the staging folders, unless another model is at work beside us."""
+    """Remove the folders above, unless another model is at work beside us or has a receipt there."""
     with contextlib.suppress(OSError):
-        staging.parent.rmdir()
+        for folder in (staging.parent, staging.parent.parent):
+            folder.rmdir()
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from . import consent, installing, remote_code
-from .api import Listener, Sources, download, find, make_engine, warn
+from .api import Sources, download, find, warn
 from .catalog import Choice, choose
 from .catalog import fiftyone as fiftyone_format
 from .disk import storage_errors
@@ -24,9 +24,11 @@ from .placing import Removed, remove_empty
 from .plan import ModelPlan, make_plans
 from .receipts import Receipts
 from .requirements import Level, ensure, parse_level
+from .running import Listener, make_engine
 from .selection import Filters
 from .sources import Registered, catalog_sources, registered, zoo_dir
 from .trust import allow_code
+from .variants import EVERY_VARIANT
 from .versions import fiftyone_name
 
 
@@ -124,7 +126,7 @@ def is_downloaded(model: Model) -> bool:
 
 
 def _plan(model: Model) -> ModelPlan:
-    return make_plans([model], None, None, None)[0]
+    return make_plans([model], None, EVERY_VARIANT, None)[0]
 
 
 def model_path(model: Model) -> Path | None:
@@ -202,7 +204,7 @@ def delete_model(model: Model) -> list[Path]:
             removed += _remove(folder / name)
             for suffix in (PARTIAL_SUFFIX, f"{PARTIAL_SUFFIX}.json"):
                 _remove(folder / (name + suffix))
-    receipts.forget(model)
+    receipts.remove(model)
     for path in removed:
         remove_empty(path.parent, folder)
     return removed

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
-import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
@@ -31,6 +29,8 @@ class MissingRequirements(ModelZooError):
     """Packages, or the device, that models need are not there; `packages` can be installed."""
 
     def __init__(self, models: Sequence[str], problems: Sequence[str], packages: Sequence[str]) -> None:
+        import shlex
+
         what = f"{', '.join(models)}: {'; '.join(problems)}"
         command = shlex.join([sys.executable, "-m", "pip", "install", *packages])
         super().__init__(what + (f"; install with: {command}" if packages else ""))
@@ -110,4 +110,6 @@ def has_gpu() -> bool:
     """Whether there is a GPU that frameworks would use."""
     if os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1"):
         return False
+    import shutil
+
     return os.path.exists("/proc/driver/nvidia/version") or shutil.which("nvidia-smi") is not None

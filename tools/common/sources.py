@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from .catalog import BUILTIN, Source, wanted_sources
+from .catalog import NAMED, Source, active_sources, wanted_sources
 from .errors import CatalogError, SelectionError, UnsafePathError, UsageError
 from .paths import MANIFEST, STATE_DIR, safe_path
 
@@ -208,20 +208,26 @@ def require_named(sources: Sequence[Registered], text: str) -> list[Registered]:
 def catalog_sources(zoo: Path, sources: Iterable[Registered]) -> tuple[Source, ...]:
     """The sources as the catalog takes them; one whose folder has gone is left out."""
     return tuple(
-        Source(s.name, s.path(zoo), home=str(zoo) if s.format == "fiftyone" else "")
+        _as_fiftyone(zoo, s) if s.format == "fiftyone" else Source(s.name, s.path(zoo))
         for s in sources
-        if s.path(zoo).is_dir() and s.name not in BUILTIN
+        if s.path(zoo).is_dir() and s.name not in NAMED
     )
 
 
-def active(wanted: Sequence[str]) -> tuple[list[str], tuple[Source, ...]]:
-    """What is asked for, with references replaced by names; and the registered sources."""
+def _as_fiftyone(zoo: Path, source: Registered) -> Source:
+    """A source whose models FiftyOne looks for in its own folder."""
+    return Source(source.name, source.path(zoo), format="fiftyone", home=str(zoo))
+
+
+def active(wanted: Sequence[str] = ()) -> tuple[Source, ...]:
+    """The sources that are asked for, registered ones also by their references; else all known ones.
+
+    Raises SelectionError for one that does not exist, CatalogError for a broken record.
+    """
     zoo, wanted = zoo_dir(), wanted_sources(wanted)
     sources = registered(zoo)
-    if not sources:
-        return list(wanted), ()
     names: list[str] = []
     for text in wanted:
-        found = [] if text in BUILTIN or os.path.isdir(text) else named(sources, text)
+        found = [] if text in NAMED or os.path.isdir(text) else named(sources, text)
         names += [source.name for source in found] or [text]
-    return names, catalog_sources(zoo, sources)
+    return active_sources(names, registered=catalog_sources(zoo, sources))

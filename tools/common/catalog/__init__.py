@@ -1,116 +1,39 @@
 """The catalog: models of all active sources, in one list of values.
 
-One module in this folder is one format. It offers `recognises(path)` and `load(path, source, warn)`;
-nothing else has to be changed to add one.
+One module in this folder is one format. It offers `FORMAT`, `recognises(path)` and
+`load(path, source, warn)`; nothing else has to be changed to add one.
 """
 
 from __future__ import annotations
 
-import importlib
+import fnmatch
 import itertools
 import os
-import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from ..errors import CatalogError, SelectionError
 from ..model import Model
 from ..selection import Filters, select
+from ..variants import EVERY_VARIANT, Variants, backends_of
 from ..versions import base_name
 from . import omz
 from .index import Entry, Index, listing, locate, open_index, stamp
-
-Warn = Callable[[str], None]
-
-BUILTIN = {"builtin": ("public", "intel"), "demo": ("demo",)}
-"""The sources that come with the tools, and their folders in the built-in tree."""
-
-SOURCE_VARIABLE = "MODELZOO_SOURCE"
-"""Holds the default for `--source`, one source a line."""
-
-OWN_MODELS = ("TVAI_MODEL_DIR",)
-"""Variables that say that the user has models of their own; the demo steps aside then."""
-
+from .source import BUILTIN as BUILTIN
+from .source import NAMED as NAMED
+from .source import SOURCE_VARIABLE as SOURCE_VARIABLE
+from .source import Source as Source
+from .source import Warn as Warn
+from .source import active_sources as active_sources
+from .source import builtin_tree as builtin_tree
+from .source import format_of
+from .source import formats as formats
+from .source import wanted_sources as wanted_sources
 
 _READER = stamp(os.path.join(omz.__path__[0], "config.py"))  # a checkout can change between versions
-
-
-class Source(msgspec.Struct, frozen=True):
-    """A place that declares models: its name in qualified model names, and the folder."""
-
-    name: str
-    path: Path
-    folders: tuple[str, ...] = ()
-    """Only these of its top folders; such a source is ours, and held to the format's lists."""
-    home: str = ""
-    """The `home` of its models."""
-    lenient: bool = False
-    """Whether its errors are only warned about: it was not asked for, and others can do without it."""
-
-
-def formats() -> list[Any]:
-    """The modules that read a catalog format each."""
-    # pkgutil would list them too, but imports a lot for that.
-    names = sorted(path.stem for path in Path(__path__[0]).iterdir() if path.name[0] not in "_.")
-    modules = [importlib.import_module(f".{name}", __name__) for name in names]
-    return [module for module in modules if hasattr(module, "recognises")]
-
-
-def builtin_tree() -> Path:
-    """The built-in tree: in the installed package, else beside the checkout."""
-    package = Path(__file__).resolve().parent.parent
-    inside = package / "models"
-    return inside if inside.is_dir() else package.parent.parent / "models"
-
-
-def active_sources(
-    wanted: Sequence[str] = (),
-    environ: Mapping[str, str] = os.environ,
-    registered: Sequence[Source] = (),
-) -> tuple[Source, ...]:
-    """The sources named by `--source`, else by the environment, else the built-in and registered ones.
-
-    Raises SelectionError for one that does not exist.
-    """
-    known = {source.name: source for source in registered}
-    if names := wanted_sources(wanted, environ):
-        found = [_builtin(n) if n in BUILTIN else known.get(n) or _folder(n) for n in names]
-    else:
-        ours = ["builtin"] if any(map(environ.get, OWN_MODELS)) else list(BUILTIN)
-        found = [_builtin(name) for name in ours]
-        found += [msgspec.structs.replace(source, lenient=True) for source in registered]
-    sources: dict[str, Source] = {}
-    for source in dict.fromkeys(found):
-        name, number = source.name, 2
-        while name in sources:
-            name, number = f"{source.name}-{number}", number + 1
-        sources[name] = msgspec.structs.replace(source, name=name)
-    return tuple(sources.values())
-
-
-def wanted_sources(wanted: Sequence[str] = (), environ: Mapping[str, str] = os.environ) -> list[str]:
-    """What was asked for by `--source`, else by the environment; nothing where nothing was."""
-    lines = map(str.strip, environ.get(SOURCE_VARIABLE, "").splitlines())
-    return list(wanted) or list(filter(None, lines))
-
-
-def _builtin(name: str) -> Source:
-    return Source(name, builtin_tree(), BUILTIN[name])
-
-
-def _folder(text: str) -> Source:
-    if not text or not os.path.isdir(path := os.path.expanduser(text)):
-        raise SelectionError(
-            f'No such source: "{text}". A source is a folder with models, one that sources.py has '
-            f"registered, or {' or '.join(BUILTIN)}."
-        )
-    real = Path(path).resolve()
-    # The name is part of qualified model names, which are patterns and lines of listings too.
-    return Source(re.sub(r"[^\w.-]+", "-", real.name) or "root", real)
 
 
 def load_catalog(sources: Sequence[Source], warn: Warn) -> list[Model]:
@@ -121,15 +44,39 @@ def load_catalog(sources: Sequence[Source], warn: Warn) -> list[Model]:
     return list(choose(sources, None, warn).models())
 
 
-def choose(sources: Sequence[Source], filters: Filters | None, warn: Warn) -> Choice:
-    """The models that the filters mean, None: all; raises CatalogError or SelectionError."""
-    shelves = {source.name: _Shelf(source) for source in sources}
+def choose(
+    sources: Sequence[Source],
+    filters: Filters | None,
+    warn: Warn,
+    variants: Variants = EVERY_VARIANT,
+) -> Choice:
+    """The models that the filters mean, None: all; raises CatalogError or SelectionError.
+
+    Those whose files are all of other variants are not there.
+    """
+    shelves = {source.name: _Shelf(source, variants) for source in sources}
     if filters and filters.by_name_alone and (choice := _choose_quickly(shelves, filters, warn)):
         return choice
     for shelf in shelves.values():
         shelf.refresh(warn)
     entries = _listed(shelves.values())
-    return Choice(shelves, select(entries, filters) if filters else entries)
+    try:
+        return Choice(shelves, select(entries, filters) if filters else entries)
+    except SelectionError as error:
+        left_out = [name for shelf in shelves.values() for name in shelf.left_out]
+        raise _explained(error, filters, left_out, variants) from None
+
+
+def _explained(
+    error: SelectionError, filters: Filters | None, left_out: Sequence[str], variants: Variants
+) -> SelectionError:
+    """The error, and that a model was meant which has files, but not for this backend."""
+    patterns = (filters.patterns if filters else None) or ()
+    meant = [name for name in left_out if any(fnmatch.fnmatchcase(name, p) for p in patterns)]
+    if not meant:
+        return error
+    names = f"{', '.join(meant[:3])}{' …' if len(meant) > 3 else ''}"
+    return SelectionError(f"{error.message} No files for the backend {variants.backend}: {names}.")
 
 
 def _choose_quickly(shelves: Mapping[str, _Shelf], filters: Filters, warn: Warn) -> Choice | None:
@@ -195,9 +142,11 @@ class Choice:
 class _Shelf:
     """One source: the index that was kept of it, if any, until it is brought up to date."""
 
-    def __init__(self, source: Source) -> None:
-        self._source, self._root = source, source.path.resolve()
-        self._keep = locate(self._root, source.name, *source.folders, _READER)
+    def __init__(self, source: Source, variants: Variants) -> None:
+        self._source, self._root, self._variants = source, source.path.resolve(), variants
+        self.left_out: list[str] = []
+        key: tuple[Path | str | bytes, ...] = (self._root, source.name, *source.folders, _READER)
+        self._keep = None if source.format else locate(*key)  # only trees have an index
         reader = omz.reader(self._root, strict=bool(source.folders))
         self.index = self._keep and open_index(*self._keep, str(self._root), reader)
 
@@ -217,23 +166,27 @@ class _Shelf:
 
     def _read(self, warn: Warn) -> None:
         source, strict, index = self._source, bool(self._source.folders), self.index
-        module = omz if strict else _format_of(source.path)
+        module = omz if strict else format_of(source)
         if module is omz:
             tree = omz.Tree(self._root, source.folders, strict, warn)
             self.index = tree.read(source.name, index, self._keep)
         else:
-            models = module.load(source.path, source.name, warn)
-            self.index = listing(msgspec.structs.replace(m, home=source.home) for m in models)
+            models = self._narrowed(module.load(source.path, source.name, warn), warn)
+            if source.home:
+                models = [msgspec.structs.replace(model, home=source.home) for model in models]
+            self.index = listing(models)
+
+    def _narrowed(self, models: Sequence[Model], warn: Warn) -> list[Model]:
+        """The models with the files that are wanted; that there are none may be a slip of the pen."""
+        narrowed = self._variants.narrowed(models)
+        kept = {model.name for model in narrowed}
+        self.left_out = [model.name for model in models if model.name not in kept]
+        if models and not narrowed:
+            known, backend = ", ".join(backends_of(models)), self._variants.backend
+            warn(f"{self._root}: no model is for the backend {backend}; its models are for {known}")
+        return narrowed
 
     def repeat_doubts(self, warn: Warn) -> None:
         """Say again what there was to say when the config files were read."""
         for doubt in self.index.doubts() if self.index else ():
             warn(doubt)
-
-
-def _format_of(path: Path) -> Any:
-    modules = formats()
-    if found := next((module for module in modules if module.recognises(path)), None):
-        return found
-    known = ", ".join(module.FORMAT for module in modules)
-    raise CatalogError(f"holds no models of a known format ({known})", file=str(path))

@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ..catalog import BUILTIN, SOURCE_VARIABLE, Choice, active_sources, choose
+from ..catalog import NAMED, SOURCE_VARIABLE, Choice, choose
 from ..errors import UsageError
+from ..gpu import FAMILIES
 from ..reporting.stream import write_text
 from ..selection import Filters, parse_list, split_patterns
 from ..sources import active
+from ..variants import BACKEND_VARIABLES, DEFAULT_BACKEND, GPU_VARIABLES, wanted_variants
 from ..version import VERSION
 
 ENVIRONMENT_PREFIX = "MODELZOO_"
@@ -44,6 +46,8 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("--version", action="version", version=f"modelzoo {VERSION}")
         self._values: list[tuple[argparse.Action, Any]] = []
         self._one_of: tuple[str, ...] = ()
+        self.from_environment: set[str] = set()
+        """The options whose values came from there, once they are parsed."""
 
     def error(self, message: str) -> NoReturn:
         """A usage error: one line that names the way to help."""
@@ -85,6 +89,8 @@ class Parser(argparse.ArgumentParser):
             if not hasattr(options, action.dest):
                 text = environ.get(_variable(action))
                 setattr(options, action.dest, self._convert(action, text) if text else default)
+                if text:
+                    self.from_environment.add(action.dest)
         return options
 
     def _convert(self, action: argparse.Action, text: str) -> Any:
@@ -171,28 +177,60 @@ def add_selection(parser: Parser) -> None:
             metavar="PAT[,PAT...]",
             help=what,
         )
-    parser.add_argument(  # the catalog itself reads the variable
+    add_sources(parser)
+    add_backend(parser)
+
+
+def add_format(parser: Parser) -> None:
+    """The option of tools that print a table for people, or the same for programs."""
+    parser.add_value(
+        "--format",
+        choices=("text", "json"),
+        default="text",
+        help="a table for people, or a JSON document for programs",
+    )
+
+
+def add_sources(parser: Parser) -> None:
+    """The option that says where models come from. The catalog itself reads the variable."""
+    parser.add_argument(
         "--source",
         action="append",
         metavar="SOURCE",
         help="take the models from this folder or registered source instead of all known sources; "
-        f"also {' and '.join(BUILTIN)}; can be repeated [env: {SOURCE_VARIABLE}]",
+        f"also {', '.join(NAMED)}; can be repeated [env: {SOURCE_VARIABLE}]",
+    )
+
+
+def add_backend(parser: Parser) -> None:
+    """The options that say what models with files for several backends are for."""
+    parser.add_argument(
+        "--backend",
+        metavar="NAME",
+        help="of models for several backends (Topaz Video AI) take the files for this one "
+        f"(default: {DEFAULT_BACKEND}) [env: {', '.join(BACKEND_VARIABLES)}]",
+    )
+    parser.add_argument(
+        "--gpu",
+        metavar="FAMILY",
+        help=f"the GPU that TensorRT files are for: {', '.join(FAMILIES)} (default: this "
+        f"machine's) [env: {', '.join(GPU_VARIABLES)}]",
     )
 
 
 def chosen(options: Any, warn: Callable[[str], None]) -> Choice:
     """The models that the options mean; raises SelectionError, CatalogError or UsageError."""
     filters = Filters(
-        patterns=_patterns(options),
+        patterns=name_patterns(options),
         exclude=tuple(options.exclude),
         tasks=tuple(options.task),
         frameworks=tuple(options.framework),
         licenses=tuple(options.license),
         tags=tuple(options.tag),
     )
-    wanted, registered = active(options.source or ())
-    sources = active_sources(wanted, registered=registered)
-    return choose(sources, filters, lambda message: warn(f"warning: {message}"))
+    variants = wanted_variants(options.backend, options.gpu)
+    sources = active(options.source or ())
+    return choose(sources, filters, lambda message: warn(f"warning: {message}"), variants)
 
 
 def print_names(names: Iterable[str]) -> None:
@@ -200,7 +238,8 @@ def print_names(names: Iterable[str]) -> None:
     write_text("".join(f"{name}\n" for name in names))
 
 
-def _patterns(options: Any) -> tuple[str, ...] | None:
+def name_patterns(options: Any) -> tuple[str, ...] | None:
+    """The patterns of `--name` or `--list`, None when neither was given; raises UsageError."""
     if options.list is None:
         patterns: tuple[str, ...] | None = options.name
         return patterns

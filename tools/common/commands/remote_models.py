@@ -7,9 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..api import MAX_TIMEOUT, make_engine
-from ..catalog import BUILTIN, wanted_sources
-from ..consent import require
+from ..catalog import NAMED, wanted_sources
 from ..engine import Engine
 from ..errors import ConsentRequired, UsageError
 from ..events import Event, ModelFileRetry, Notice
@@ -17,8 +15,8 @@ from ..model import Model
 from ..plan import ModelPlan
 from ..reporting.stream import warn
 from ..requirements import LEVELS, ensure
+from ..running import MAX_TIMEOUT, make_engine
 from ..sources import Registered, named, registered, zoo_dir
-from ..trust import allow_code, needs_code
 from .options import Parser, number
 
 
@@ -67,11 +65,15 @@ def prepare(plans: Sequence[ModelPlan], options: Any) -> None:
     models = [plan.model for plan in plans if not plan.finished]
     ensure(models, options.requirements, warn)
     if options.trust_remote_code:
+        from ..trust import allow_code, needs_code
+
         allow_code(filter(needs_code, models))
 
 
 def code_obstacles(plans: Sequence[ModelPlan], options: Any) -> list[str]:
     """Why models that only code can bring would fail: it is not allowed to run, or may not ask."""
+    from ..trust import needs_code
+
     needy = [plan.model for plan in plans if not plan.finished and needs_code(plan.model)]
     if options.offline:
         return [
@@ -81,6 +83,8 @@ def code_obstacles(plans: Sequence[ModelPlan], options: Any) -> list[str]:
 
 
 def _not_allowed(models: Sequence[Model]) -> Iterator[str]:
+    from ..consent import require
+
     for folder, source in dict.fromkeys((model.config_dir, model.source) for model in models):
         try:
             require(Path(folder), source)
@@ -94,7 +98,7 @@ def register_unknown(options: Any) -> None:
         return
     zoo = zoo_dir()
     for text in wanted_sources(options.source or ()):
-        known = text in BUILTIN or os.path.isdir(text) or named(registered(zoo), text)
+        known = text in NAMED or os.path.isdir(text) or named(registered(zoo), text)
         if not known and _is_reference(text):
             _register(text, options)
 

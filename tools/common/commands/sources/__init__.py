@@ -1,4 +1,4 @@
-"""sources: registers remote sources of models, and looks after them and their models."""
+"""sources: registers remote sources of models, looks after them, and shows what all sources offer."""
 
 from __future__ import annotations
 

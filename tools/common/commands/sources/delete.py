@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...api import make_engine
 from ...errors import SelectionError
 from ...installing import delete
 from ...reporting.stream import warn, write_text
+from ...running import make_engine
 from ...sources import Registered, zoo_dir
 from ..options import Parser
 from ..session import FAILED, OK

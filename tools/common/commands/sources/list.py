@@ -9,8 +9,9 @@ from ...errors import CatalogError
 from ...remote import models_of
 from ...reporting.json import document
 from ...reporting.stream import warn, write_all, write_text
+from ...reporting.table import table
 from ...sources import Registered, registered, zoo_dir
-from ..options import Parser
+from ..options import Parser, add_format
 from ..session import OK
 
 _SHORT = 12  # characters of a commit that tell it from others
@@ -18,7 +19,7 @@ _SHORT = 12  # characters of a commit that tell it from others
 
 def add_options(parser: Parser) -> None:
     """The options of this command."""
-    parser.add_argument("--format", choices=("text", "json"), default="text", help="how to print it")
+    add_format(parser)
 
 
 def run(options: Any) -> int:
@@ -53,11 +54,9 @@ def _count(source: Registered) -> int | None:
 
 
 def _table(rows: Sequence[tuple[Registered, int | None]]) -> str:
-    cells = [("NAME", "REFERENCE", "REVISION", "DATE", "MODELS")]
+    shown = []
     for source, count in rows:
         revision = (source.revision or "-").removeprefix("sha256:")[:_SHORT]
-        number = "?" if count is None else str(count)
-        cells.append((source.name, source.reference or "-", revision, source.date[:10], number))
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = ("  ".join(f"{c:<{w}}" for c, w in zip(row, widths, strict=True)).rstrip() for row in cells)
-    return "".join(f"{line}\n" for line in lines)
+        number = "?" if count is None else count
+        shown.append((source.name, source.reference or "-", revision, source.date[:10], number))
+    return table(("NAME", "REFERENCE", "REVISION", "DATE", "MODELS"), shown, right=[4])

@@ -12,7 +12,7 @@ from ...remote import is_downloaded, model_path, models_of
 from ...reporting.json import document
 from ...reporting.stream import printable, write_all, write_text
 from ...sources import registered, require_named, zoo_dir
-from ..options import Parser
+from ..options import Parser, add_format
 from ..session import OK
 from .list import facts
 
@@ -20,7 +20,7 @@ from .list import facts
 def add_options(parser: Parser) -> None:
     """The options of this command."""
     parser.add_argument("source", metavar="SOURCE", help="a name or reference")
-    parser.add_argument("--format", choices=("text", "json"), default="text", help="how to print it")
+    add_format(parser)
 
 
 def run(options: Any) -> int:
