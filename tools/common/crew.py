@@ -21,7 +21,7 @@ from .engine import Engine
 from .errors import Reason
 from .events import AnyEvent, Event, ModelFileDownloadBegin, ModelFileDownloadEnd, Notice
 from .gates import Hold, Lesson, Refusal
-from .outcome import ModelOutcome
+from .outcome import LOST, Ended
 from .pool import GRACE, LOOK
 
 if TYPE_CHECKING:
@@ -34,14 +34,6 @@ TICKETS = 8192
 
 BATCH = 0.004  # seconds that a message may wait for others to go with it
 MOST_PENDING = 1024  # messages that wait for a process that reports slowly
-
-
-class Ended(msgspec.Struct, frozen=True, tag=True):
-    """The last words of a member: what came of its models, by number, and the bytes it received."""
-
-    outcomes: dict[int, ModelOutcome]
-    interrupted: bool
-    network: int
 
 
 class _Told(msgspec.Struct, frozen=True, tag=True):
@@ -260,9 +252,6 @@ def _interrupt_once(number: int, frame: Any) -> None:
     """Both the terminal and the process that it came from may tell a member of one Ctrl-C."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     raise KeyboardInterrupt
-
-
-LOST = "the process that worked on it has ended"
 
 
 def _tickets(count: int) -> tuple[int, int]:
