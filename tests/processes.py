@@ -15,6 +15,12 @@ from typing import Any
 from tests.conftest import TOOLS
 
 
+def children(pid: int) -> list[int]:
+    """The processes that this one has started, from any of its threads."""
+    lists = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(number) for listed in lists for number in listed.read_text().split()]
+
+
 class Downloader:
     """A running `downloader.py --progress_format=json`; killed, if need be, at the end."""
 

@@ -18,7 +18,7 @@ from modelzoo.events import json_schema
 from modelzoo.jobs import processors
 
 from tests.conftest import ROOT
-from tests.processes import Downloader
+from tests.processes import Downloader, children
 from tests.servers.faulty import FaultyServer, serve, stall_after
 from tests.servers.nginx import Nginx
 from tests.zoo import add_model, content, file_entry, make_zoo, model_config, stray_files, wrong_files
@@ -30,8 +30,7 @@ pytestmark = pytest.mark.skipif(
 
 def members(run: Downloader) -> list[int]:
     """The processes that share the run."""
-    pid = run.process.pid
-    return [int(n) for n in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return children(run.process.pid)
 
 
 def await_end(pid: int, seconds: float) -> bool:

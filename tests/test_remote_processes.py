@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -12,12 +13,20 @@ from pathlib import Path
 
 import modelzoo
 import pytest
+from modelzoo import consent
+from modelzoo.jobs import processors
 
 from tests.conftest import TOOLS, tool
+from tests.processes import Downloader, children
 from tests.remote import code, entry, files_of, write
-from tests.zoo import tree
+from tests.servers.nginx import Nginx
+from tests.zoo import make_zoo, tree
 
 Register = Callable[[str], Path]
+
+shares = pytest.mark.skipif(
+    sys.platform != "linux" or processors() < 2, reason="one process does all the work here"
+)
 
 
 @pytest.fixture
@@ -115,3 +124,51 @@ def test_two_processes_run_it_once(register: Register, tmp_path: Path) -> None:
     assert log.read_text() == "ran "
     assert (source / "w.bin").read_text() == "weights"
     assert not [name for name in tree(tmp_path / "zoo" / ".modelzoo") if name != "sources.json"]
+
+
+def shared(tmp_path: Path, nginx: Nginx) -> list[str | Path]:
+    """A run that processes share: small files in great number, and models that code brings."""
+    make_zoo(tmp_path / "many", nginx.root, nginx.url, models=40, files=10, size=1000)
+    return [
+        *("--source", "me/src", "--source", tmp_path / "many"),
+        *("-o", tmp_path / "out", "-j8", "--trust_remote_code"),
+    ]
+
+
+@shares
+def test_processes_that_share_a_run_share_the_consent(
+    tmp_path: Path, nginx: Nginx, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODELZOO_ZOO_DIR", str(tmp_path / "zoo"))
+    models = [entry(name, f"{name}.bin") for name in "abcdefgh"]
+    modelzoo.register_source(str(write(tmp_path / "origin", files_of("me/src", *models))))
+    with Downloader(*shared(tmp_path, nginx)) as run:
+        run.until("run_begin")
+        assert len(children(run.process.pid)) > 1
+        assert list(run.events())[-1]["models"] == 48
+        assert run.wait() == 0
+    source = tmp_path / "zoo" / "me/src"
+    for name in "abcdefgh":
+        brought = tmp_path / "out" / "me/src" / f"{name}.bin"
+        assert brought.read_text() == f"weights of {name}"
+        brought.rename(source / brought.name)
+    consent.require(source, "me/src")  # which knows them all
+
+
+@shares
+def test_code_ends_with_the_process_that_started_it(
+    register: Register, tmp_path: Path, nginx: Nginx
+) -> None:
+    started = tmp_path / "started"
+    register(SLEEPER.format(path=str(started)).strip())
+    with Downloader(*shared(tmp_path, nginx)) as run:
+        run.until("model_postprocessing_begin")
+        wait_until(started.exists)
+        pids = list(map(int, started.read_text().split()))
+        (member,) = [pid for pid in children(run.process.pid) if pids[0] in children(pid)]
+        os.kill(member, signal.SIGKILL)
+        for pid in pids:
+            wait_until(lambda pid=pid: not is_alive(pid))  # type: ignore[misc]
+        assert list(run.events())[-1]["models_failed"] >= 1
+        assert run.wait() == 1
+    assert not (tmp_path / "out" / "me/src/w.bin").exists()
