@@ -77,10 +77,31 @@ def gdrive_confirmed(folder: Path) -> Iterator[Harness]:
         yield harness
 
 
+@contextlib.contextmanager
+def hugging_face(folder: Path) -> Iterator[Harness]:
+    """The hub sends nobody but to its CDN, which is another host."""
+    with (
+        FaultyServer() as hub,
+        FaultyServer(host="127.0.0.2") as cdn,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+
+        def publish(name: str, data: bytes) -> str:
+            cdn.add(f"/{name}", steps.serve(data, etag=f'"{hash(data):x}"'))
+            hub.add(f"/o/r/resolve/main/{name}", steps.redirect(f"{cdn.url}/{name}?Signature=p"))
+            return f"hf://o/r/{name}"
+
+        hub.default = steps.status(404)
+        patch.setenv("HF_ENDPOINT", hub.url)
+        yield Harness(_store("hf://x/y/z"), publish, "hf://o/r/no-such")
+        assert hub.errors == cdn.errors == []
+
+
 HARNESSES = {
     "http": (http_faulty, http_nginx),
     "file": (file_on_disk,),
     "google_drive": (gdrive_direct, gdrive_confirmed),
+    "hugging_face": (hugging_face,),
 }
 
 
@@ -260,7 +281,7 @@ def test_urls_that_no_store_serves(url: str) -> None:
     assert (caught.value.reason, caught.value.transient) == (Reason.INVALID_CATALOG, False)
 
 
-@given(st.text() | st.from_regex(r"(https?|file|gdrive|ftp):[/\\]*[\s\S]*", fullmatch=True))
+@given(st.text() | st.from_regex(r"(https?|file|gdrive|hf|ftp):[/\\]*[\s\S]*", fullmatch=True))
 def test_no_url_breaks_the_choice_of_a_store(url: str) -> None:
     reason = None
     try:

@@ -19,9 +19,12 @@ from .errors import Reason, TransferError
 TOKENS = {
     "api.github.com": "GITHUB_TOKEN",
     "raw.githubusercontent.com": "GITHUB_TOKEN",
-    "huggingface.co": "HF_TOKEN",
 }
 """Hosts whose bearer token comes from the environment, and the variable's name."""
+
+HUB = "https://huggingface.co"
+HUB_VARIABLE = "HF_ENDPOINT"
+"""Names a hub other than HUB; HF_TOKEN is for that one alone, then."""
 
 CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 
@@ -79,13 +82,28 @@ def credential_for(url: str) -> Credential | None:
     if parts.username or parts.password:
         user, password = unquote(parts.username or ""), unquote(parts.password or "")
         return _basic(f"the password in the URL of {host.name}", user, password)
-    variable = TOKENS.get(host.name, "")
-    if (token := os.environ.get(variable, "").strip()) and (host.scheme, host.port) == ("https", 443):
+    variable = _token_variable(host)
+    if token := os.environ.get(variable, "").strip():
         return _bearer(variable, token, url)
     hosts, _ = _netrc()
     if host.name not in hosts:
         return None
     return _basic(f"{_netrc_path()} for {host.name}", *hosts[host.name])
+
+
+def hub_endpoint() -> str:
+    """The URL of the Hugging Face hub, or of the one that stands in for it, without a final slash."""
+    return (os.environ.get(HUB_VARIABLE, "").strip() or HUB).rstrip("/")
+
+
+def _token_variable(host: Host) -> str:
+    """The variable with the bearer token for exactly this scheme, name and port."""
+    try:
+        if host == host_of(hub_endpoint()):
+            return "HF_TOKEN"
+    except ValueError:
+        pass  # whoever asks that hub is told so
+    return TOKENS.get(host.name, "") if (host.scheme, host.port) == ("https", 443) else ""
 
 
 def credential_after_redirect(sent: Credential | None, url: str, target: str) -> Credential | None:

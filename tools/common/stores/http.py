@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http import HTTPStatus
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 from urllib.parse import urljoin, urlsplit
 
 from ..checksum import CHUNK
@@ -60,6 +60,23 @@ def create(settings: Settings) -> HttpStore:
     return HttpStore(settings)
 
 
+class Hop(NamedTuple):
+    """A redirect: who answered, its status and headers, and the URL that it leads to."""
+
+    url: str
+    status: int
+    headers: Mapping[str, str]
+    target: str
+
+
+class Answer(NamedTuple):
+    """The response at the end of all redirects, the credential that it was sent, and the way there."""
+
+    response: Response
+    credential: Credential | None
+    hops: tuple[Hop, ...]
+
+
 class HttpStore:
     """Opens URLs with GET. Each thread has connections of its own."""
 
@@ -74,47 +91,54 @@ class HttpStore:
         self, url: str, offset: int = 0, validator: str | None = None, stop: int | None = None
     ) -> OpenedUrl:
         """See Store.open. A partial answer that does not continue what is here means starting over."""
-        response, credential = self._ask(url, offset, validator, stop)
+        response, credential, _ = self.ask(url, _range(offset, validator, stop))
         if offset and not _continues(response, offset, validator):
-            _dismiss(response)
+            dismiss(response)
             offset, validator = 0, None
-            response, credential = self._ask(url)
+            response, credential, _ = self.ask(url)
         if response.status not in (200, 206):
-            _dismiss(response)
-            raise _status_error(response, url, credential)
+            dismiss(response)
+            raise status_error(response, url, credential)
         if not _continues(response, offset, validator):
-            _dismiss(response)
+            dismiss(response)
             problem = "the server sent a part of the file that was not asked for"
             raise TransferError(Reason.SERVER_ERROR, problem, url=mask(url))
         return OpenedUrl(response, url, validator)
 
-    def _ask(
-        self, url: str, offset: int = 0, validator: str | None = None, stop: int | None = None
-    ) -> tuple[Response, Credential | None]:
-        """The response at the end of all redirects, and the credential it was sent."""
-        last = "" if stop is None else stop - 1
-        headers = {"Range": f"bytes={offset}-{last}"} if offset else {}
-        if offset and validator:
-            headers["If-Range"] = validator
-        credential = credential_for(url)
+    def is_current(self, url: str, validator: str) -> bool:
+        """Whether the file is of this version still (RFC 9110, 13.1); raises TransferError."""
+        tag = validator.startswith('"')
+        if validator_of({"ETag" if tag else "Last-Modified": validator}) != validator:
+            return False  # whoever remembered it could write anything
+        condition = {"If-None-Match" if tag else "If-Modified-Since": validator}
+        response, credential, _ = self.ask(url, condition)
+        dismiss(response)
+        if response.status not in (200, 304):
+            raise status_error(response, url, credential)
+        return response.status == 304 or validator_of(response.headers) == validator
+
+    def ask(self, url: str, headers: Mapping[str, str] = {}, method: str = "GET") -> Answer:
+        """Ask, and follow redirects; the caller looks at the status and closes the response."""
+        credential, hops = credential_for(url), list[Hop]()
         for _ in range(MAX_REDIRECTS + 1):
             own = dict([credential.header]) if credential else {}
-            response = self._request(url, headers | own)
+            response = self._request(method, url, {**headers, **own})
             location = response.headers.get("Location")
             if response.status not in (301, 302, 303, 307, 308) or not location:
-                return response, credential
-            _dismiss(response)
+                return Answer(response, credential, tuple(hops))
+            dismiss(response)
             target = _redirect_target(url, location)
             credential = credential_after_redirect(credential, url, target)
+            hops.append(Hop(url, response.status, response.headers, target))
             url = target
         raise TransferError(Reason.SERVER_ERROR, f"more than {MAX_REDIRECTS} redirects", url=mask(url))
 
-    def _request(self, url: str, headers: dict[str, str]) -> Response:
+    def _request(self, method: str, url: str, headers: dict[str, str]) -> Response:
         with translated_errors(url):
             host_of(url)
             pool, target = self._connect(without_userinfo(url))
             return pool.urlopen(
-                "GET",
+                method,
                 target,
                 headers=HEADERS | headers,
                 redirect=False,
@@ -167,6 +191,13 @@ class HttpStore:
         return pools
 
 
+def _range(offset: int, validator: str | None, stop: int | None) -> dict[str, str]:
+    """The headers that ask for a part of a file."""
+    last = "" if stop is None else stop - 1
+    headers = {"Range": f"bytes={offset}-{last}"} if offset else {}
+    return headers | {"If-Range": validator} if offset and validator else headers
+
+
 def _redirect_target(url: str, location: str) -> str:
     """Where a redirect leads; TransferError when that is no place for HTTP."""
     with contextlib.suppress(UnicodeError):  # http.client reads headers as Latin-1, people write UTF-8
@@ -182,7 +213,7 @@ def _redirect_target(url: str, location: str) -> str:
     return target
 
 
-def _dismiss(response: Response) -> None:
+def dismiss(response: Response) -> None:
     """Drop a body that nobody wants; a short one is read, so that its connection can be used again."""
     left = response.length_remaining
     if left is not None and left <= SHORT:
@@ -242,7 +273,8 @@ class OpenedUrl:
         self._response.close()  # also the connection, unless the body has ended and left it to others
 
 
-def _status_error(response: Response, url: str, credential: Credential | None) -> TransferError:
+def status_error(response: Response, url: str, credential: Credential | None) -> TransferError:
+    """What the status of a response that brings no file means."""
     code = response.status
     phrase = _PHRASES.get(code, "")  # not the server's own, which could say anything
     advice = ""
