@@ -2,6 +2,7 @@
 
 `<cache>/1/<first two hex digits>/<the rest>` are whole files; what is being written is in
 `<cache>/1/staging`. Entries of Open Model Zoo's tools are used as they are, and the other way round.
+Beside them, in `<cache>/urls`, is what leads from URLs to files that nobody publishes a checksum for.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import contextlib
 import os
 import shutil
 from collections import deque
+from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,6 +20,7 @@ from .claiming import claim
 from .disk import storage_errors
 from .errors import StorageError
 from .partial import Partial
+from .url_notes import UrlNote, UrlNotes, url_key
 
 FORMAT = "1"
 
@@ -29,6 +32,7 @@ class Cache:
         self.folder = folder
         self._root = folder / FORMAT
         self._staging = self._root / "staging"
+        self.notes = UrlNotes(folder)
 
     def path(self, checksum: Checksum) -> Path:
         """Where the file with this checksum is, or would be."""
@@ -47,6 +51,15 @@ class Cache:
         """
         return claim(self._staging / checksum.value)
 
+    def reserve_url(self, url: str) -> Partial | None:
+        """The same for what a URL gives, as long as nobody knows its checksum."""
+        return claim(self._staging / url_key(url))
+
+    def noted(self, urls: Iterable[str]) -> UrlNote | None:
+        """What one of these URLs gave, where its bytes are kept still."""
+        notes = filter(None, map(self.notes.read, urls))
+        return next((note for note in notes if self.holds(note.checksum)), None)
+
     def open(self, checksum: Checksum) -> BinaryIO:
         """An entry, to be read; raises OSError."""
         try:
@@ -61,12 +74,18 @@ class Cache:
         try:
             reservation.reset()  # a killed process may have begun a copy
             with storage_errors(entry), file.open("rb", buffering=0) as source:
-                entry.parent.mkdir(parents=True, exist_ok=True)
                 deque(reservation.copy(source.fileno()), maxlen=0)
-            reservation.finish(entry)
+            self.accept(reservation, checksum)
         except StorageError:
             reservation.discard()  # part of a copy is of no use, and may be what fills the disk
             raise
+
+    def accept(self, reservation: Partial, checksum: Checksum) -> None:
+        """Give what was written into a reservation its place; raises StorageError."""
+        entry = self.path(checksum)
+        with storage_errors(entry):
+            entry.parent.mkdir(parents=True, exist_ok=True)
+        reservation.finish(entry)
 
     def drop(self, checksum: Checksum) -> None:
         """Remove a broken entry, whatever it is."""

@@ -19,6 +19,7 @@ from .errors import Reason, TransferError
 from .events import Event, ModelFileDownloadProgress, OriginKind, Report
 from .gates import Connections, Gates, RateLimit, backoff
 from .model import ModelFile, Origin
+from .receipts import Input
 from .stores import Stores
 
 DEFAULT_ALGORITHM = "sha256"  # for files whose catalog tells no checksum
@@ -32,6 +33,10 @@ class Job(msgspec.Struct, frozen=True):
     file: ModelFile
     destination: Path
     origins: tuple[Origin, ...]
+    before: Input | None = None
+    """What a receipt says of such a file, where no checksum is published that would say more."""
+    replaces: bool = False
+    """Whether another version is wanted than the one that may be at the destination."""
 
 
 class Delivery(msgspec.Struct, frozen=True):
@@ -43,6 +48,8 @@ class Delivery(msgspec.Struct, frozen=True):
     checksum: Checksum | None
     url: str | None = None
     verified: bool = True
+    validator: str | None = None
+    """The version that the server named."""
 
 
 class Traffic:
@@ -73,6 +80,7 @@ class Engine:
     attempts: int = 1
     timeout: float = 60.0
     force: bool = False
+    refresh: bool = False
     progress_interval: float = 0.2
     backoff: Callable[[int], float] = backoff
     connections: Connections = field(default_factory=Connections)

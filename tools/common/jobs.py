@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from .engine import Delivery, Engine
+from .engine import Delivery, Engine, Job
 from .errors import Interrupted, ModelZooError, StorageError
 from .events import (
     SCHEMA_VERSION,
@@ -20,6 +20,8 @@ from .events import (
     Notice,
     RunBegin,
 )
+from .first_use import bring_unpublished
+from .keeping import prime
 from .model import Model
 from .outcome import FileOutcome, ModelOutcome, Summary, end_event, failed, run_end, succeeded
 from .partial import Partial
@@ -29,7 +31,8 @@ from .pool import Pool, Task
 from .postprocess import Changes, postprocess, remove, reserve, tidy
 from .receipts import Receipt, ReceiptWriter
 from .records import make_receipt
-from .transfer import BUSY_POLL, bring
+from .revalidation import refresh
+from .transfer import BUSY_POLL, Waits, bring
 
 
 def run(plans: Sequence[ModelPlan], workers: int, engine: Engine) -> Summary:
@@ -117,7 +120,9 @@ class _ModelRun:
             if self._model.postprocessing:
                 yield from self._reserve()
                 file = self._plan.file(file.path)
-            delivery = self._known(file) or (yield from bring(file.job, self._engine))
+            delivery = self._known(file) or (yield from _bring(file.job, self._engine))
+            if delivery.kind == "local" and not self._model.postprocessing:
+                prime(file.job, delivery, self._engine)
             if file.state != "installed":
                 self._writer.arrived([file.job.destination])  # before a receipt can know of it
             with self._lock:
@@ -178,7 +183,8 @@ class _ModelRun:
         came, output = receipt.input(file.job.file.name), receipt.output(file.path)
         assert came is not None, "an installed file has a record"
         mtime = output.mtime_ns if output else 0
-        return Delivery("local", came.size, mtime, came.checksum, came.origin, came.verified)
+        known = came.origin, came.verified, came.validator
+        return Delivery("local", came.size, mtime, came.checksum, *known)
 
     def _end_file(self, file: FilePlan, outcome: FileOutcome) -> None:
         with self._lock:
@@ -261,6 +267,13 @@ class _ModelRun:
         with self._lock:
             deliveries = dict(self._deliveries)
         return make_receipt(self._plan, deliveries, changes)
+
+
+def _bring(job: Job, engine: Engine) -> Waits[Delivery]:
+    """Bring one file home, in the way that what is known of it allows."""
+    if job.file.checksum is not None:
+        return bring(job, engine)
+    return refresh(job, engine) if engine.refresh else bring_unpublished(job, engine)
 
 
 def _untouched(file: FilePlan, why: ModelZooError) -> FileOutcome:

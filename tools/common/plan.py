@@ -68,6 +68,16 @@ class ModelPlan(msgspec.Struct, frozen=True):
         # Steps on what all variants share may need none of the files, but have to be done once.
         return self.model.steps_of(variants if self.receipt else {None, *variants})
 
+    def doubted(self) -> ModelPlan:
+        """The same, but that receipts do not vouch for files without a published checksum."""
+        files = tuple(
+            msgspec.structs.replace(file, state="present")
+            if file.state == "installed" and file.job.file.checksum is None
+            else file
+            for file in self.files
+        )
+        return msgspec.structs.replace(self, files=files)
+
     def file(self, path: str) -> FilePlan:
         """The plan of the file with this path."""
         return next(file for file in self.files if file.path == path)
@@ -79,17 +89,20 @@ def make_plans(
     precisions: frozenset[str] | None,
     cache: Cache | None,
     force: bool = False,
+    refresh: bool = False,
 ) -> list[ModelPlan]:
     """The plans for these models; ModelZooError when two files have one destination.
 
     Without an output directory each goes where its program keeps its files, else into the current one.
+    With `refresh` files without a published checksum are not finished before their origins say so.
     """
     places: dict[str, Receipts] = {}
     plans = []
     for model in models:
         if model.home not in places:
             places[model.home] = _place(model.home, output_dir)
-        plans.append(_plan(model, places[model.home], precisions, cache, force))
+        plan = _plan(model, places[model.home], precisions, cache, force)
+        plans.append(plan.doubted() if refresh else plan)
     _require_places(plans)
     return plans
 
@@ -140,27 +153,37 @@ def _plan_files(
     receipt = receipts.load(model)
     believed = None if force else receipt
     vouched = vouched_files(model, files, believed, receipts.root) if believed else frozenset()
-    return ModelPlan(
-        model,
-        receipts,
-        receipt,
-        tuple(_file_plan(model, f, receipts.root, f.name in vouched, cache, force) for f in files),
-    )
+    jobs = _jobs(model, files, receipt, receipts.root)
+    plans = tuple(_file_plan(job, model, job.file.name in vouched, cache, force) for job in jobs)
+    return ModelPlan(model, receipts, receipt, plans)
 
 
-def _file_plan(
-    model: Model, file: ModelFile, root: Path, vouched: bool, cache: Cache | None, force: bool
-) -> FilePlan:
+def _jobs(
+    model: Model, files: Sequence[ModelFile], receipt: Receipt | None, root: Path
+) -> Iterator[Job]:
+    unpublished = any(file.checksum is None for file in files)
+    known = {i.name: i for i in receipt.inputs if i.is_usable()} if receipt and unpublished else {}
+    for file in files:
+        destination = root / model.path_of(file.name)
+        before = known.get(file.name) if file.checksum is None else None
+        origins = tuple(_origins(model, file, destination))
+        yield Job(model.id, file, destination, origins, before)
+
+
+def _file_plan(job: Job, model: Model, vouched: bool, cache: Cache | None, force: bool) -> FilePlan:
+    file, destination = job.file, job.destination
     path = model.path_of(file.name)
-    destination = root / path
-    job = Job(model.id, file, destination, tuple(_origins(model, file, destination)))
     if vouched:
         return FilePlan(job, path, "installed", 0)
     found = file_size(destination)
-    if not force and found is not None and file.size in (None, found):
+    of_another = job.before is not None and not job.before.answers(file)
+    if not force and not of_another and found is not None and file.size in (None, found):
         return FilePlan(job, path, "present", 0)
     if cache and file.checksum and cache.holds(file.checksum):
-        return FilePlan(job, path, "cached", file.size)
+        size = file_size(cache.path(file.checksum)) if file.size is None else file.size
+        return FilePlan(job, path, "cached", size)
+    if cache and not file.checksum and (note := cache.noted(o.url for o in job.origins)):
+        return FilePlan(job, path, "cached", note.size)
     begun = partial_size(destination)
     # More than the whole is of no use, and starts over.
     missing = None if file.size is None else file.size - begun if begun <= file.size else file.size
@@ -208,8 +231,7 @@ def _needs(plans: Sequence[ModelPlan], cache: Cache | None) -> Iterator[tuple[Pa
     for plan in plans:
         for file in plan.files:
             yield plan.root, file.missing or 0
-            fetched = file.state in ("absent", "partial") and file.job.file.checksum is not None
-            if cache and fetched:
+            if cache and file.state in ("absent", "partial"):
                 yield cache.folder, file.job.file.size or 0
         if not plan.finished:
             yield plan.root, _postprocessing_needs(plan)

@@ -16,8 +16,9 @@ from pathlib import Path
 
 import msgspec
 
-from .checksum import Checksum
+from .checksum import Checksum, parse_checksum
 from .clock import Clock
+from .credentials import mask
 from .disk import file_size, storage_errors, sync, write_whole
 from .errors import StorageError
 from .events import Notice, Report
@@ -30,17 +31,27 @@ EVERY = 2.0  # seconds between batches
 
 
 class Input(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A file as it came: its size and digest, and the URL (masked) it came from."""
+    """A file as it came: its size and digest, the URL (masked) it came from, and the version there."""
 
     name: str
     size: int
     checksum: Checksum | None
     origin: str | None = None
     verified: bool = True
+    validator: str | None = None
+
+    def is_usable(self) -> bool:
+        """Whether its digest is one; whoever wrote the receipt could write anything."""
+        try:
+            return self.checksum is None or bool(parse_checksum(str(self.checksum)))
+        except ValueError:
+            return False
 
     def answers(self, file: ModelFile) -> bool:
-        """Whether this is what the catalog asks for today."""
+        """Whether this is what the catalog asks for today: without a checksum the URL says what."""
         same_size = file.size in (None, self.size)
+        if file.checksum is None and self.origin is not None:
+            return same_size and self.origin in {mask(origin.url) for origin in file.origins}
         return same_size and file.checksum in (None, self.checksum)
 
 

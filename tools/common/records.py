@@ -42,7 +42,14 @@ def make_receipt(
 
 
 def _input(name: str, delivery: Delivery) -> Input:
-    return Input(name, delivery.size, delivery.checksum, delivery.url, delivery.verified)
+    return Input(
+        name,
+        delivery.size,
+        delivery.checksum,
+        delivery.url,
+        delivery.verified,
+        delivery.validator,
+    )
 
 
 def _delivered(plan: ModelPlan, deliveries: Mapping[str, Delivery]) -> Iterator[Installed]:

@@ -1,0 +1,66 @@
+"""Copies in the cache: of files that have just come, and of those that were here before it was used."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+
+from .cache import Cache
+from .checksum import Checksum
+from .engine import Delivery, Engine, Job
+from .errors import StorageError
+from .events import Notice
+from .partial import Partial, Provenance
+from .url_notes import UrlNote
+
+
+def keep(job: Job, delivery: Delivery, reservation: Partial, cache: Cache, engine: Engine) -> None:
+    """Keep what a URL gave, and only then remember that it did; a failure is only a notice."""
+    if delivery.checksum is None:  # a file that nobody knows anything about was adopted
+        return
+    try:
+        if not cache.holds(delivery.checksum):
+            cache.fill(reservation, delivery.checksum, job.destination)
+        remember(delivery, cache)
+    except StorageError as error:
+        engine.report(Notice(message=f"the cache was not filled: {error}"))
+
+
+def prime(job: Job, delivery: Delivery, engine: Engine) -> None:
+    """The same for a file that is at its destination already, when the cache has not got it."""
+    cache, checksum = engine.cache, delivery.checksum
+    if cache is None or checksum is None:
+        return
+    try:
+        if not cache.holds(checksum) and not _copy(job, checksum, cache, engine):
+            return
+        if job.file.checksum is None and delivery.url and not cache.noted([delivery.url]):
+            remember(delivery, cache)
+    except StorageError as error:
+        engine.report(Notice(message=f"the cache was not filled: {error}"))
+
+
+def remember(delivery: Delivery, cache: Cache) -> None:
+    """Note what the URL gave; raises StorageError."""
+    if delivery.url is None or delivery.checksum is None:
+        return
+    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    cache.notes.write(UrlNote(delivery.url, delivery.size, delivery.checksum, delivery.validator, now))
+
+
+def _copy(job: Job, checksum: Checksum, cache: Cache, engine: Engine) -> bool:
+    """Copy the file if it has this checksum still; not while another process does the same."""
+    if (reservation := cache.reserve(checksum)) is None:
+        return False
+    with reservation:
+        try:
+            with job.destination.open("rb", buffering=0) as source:
+                reservation.begin(0, Provenance("local"), checksum.type)
+                for _ in reservation.copy(source.fileno()):
+                    engine.cancel.check()
+            if right := reservation.checksum() == checksum:
+                cache.accept(reservation, checksum)
+        except OSError:  # it cannot be read, which is for others to say
+            right = False
+        finally:
+            reservation.discard()
+    return right

@@ -1,0 +1,68 @@
+"""What URLs gave: a small JSON file for each, `<cache>/urls/<SHA-256 of the URL>.json`.
+
+A file that nobody publishes a checksum for is kept in the cache like every other, under the digest
+that it had when it came first; its note leads from the URL to that digest. Secrets in a URL are
+neither kept nor hashed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from pathlib import Path
+
+import msgspec
+
+from .checksum import Checksum, make_checksum
+from .credentials import mask
+from .disk import storage_errors, write_whole
+
+_MAX_BYTES = 1 << 16
+
+
+class UrlNote(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a URL (masked) gave: size in bytes, digest, the version that the server named, and when."""
+
+    url: str
+    size: int
+    checksum: Checksum
+    validator: str | None = None
+    time: str = ""
+
+
+_DECODER = msgspec.json.Decoder(UrlNote)
+
+
+class UrlNotes:
+    """The notes of one cache. They are taken for hostile: whatever is odd about one, it is none."""
+
+    def __init__(self, cache_dir: Path) -> None:
+        self._folder = cache_dir / "urls"
+
+    def path(self, url: str) -> Path:
+        """Where the note about a URL is, or would be."""
+        return self._folder / f"{url_key(url)}.json"
+
+    def read(self, url: str) -> UrlNote | None:
+        """The note about a URL, if there is one."""
+        with contextlib.suppress(OSError, ValueError, RecursionError):
+            flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)  # a pipe would wait for a writer
+            with open(os.open(self.path(url), flags), "rb") as file:
+                note = _DECODER.decode(file.read(_MAX_BYTES))
+            # The digest becomes a path in the cache.
+            checksum = make_checksum(note.checksum.type, note.checksum.value)
+            if note.url == mask(url) and note.size >= 0:
+                return msgspec.structs.replace(note, checksum=checksum)
+        return None
+
+    def write(self, note: UrlNote) -> None:
+        """Remember what a URL gave; raises StorageError."""
+        path = self.path(note.url)
+        with storage_errors(path):
+            write_whole(path, msgspec.json.encode(note))
+
+
+def url_key(url: str) -> str:
+    """What a URL is called where its own characters cannot be used."""
+    return hashlib.sha256(mask(url).encode("utf-8", "surrogatepass")).hexdigest()
