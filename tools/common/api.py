@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import msgspec
 
 from .cache import Cache
 from .cancel import Cancel
-from .catalog import Choice, active_sources, choose
+from .catalog import URL_SOURCE, Choice, active_sources, choose
 from .clock import Clock
 from .description import describe
 from .engine import Engine
@@ -88,6 +88,20 @@ def find(
     return list(_choose(filters, sources).models())
 
 
+def from_urls(urls: Mapping[str, str | Iterable[str]]) -> list[Model]:
+    """Models that are no more than URLs: `{"name/file": "https://…#sha256=…"}`, a list for mirrors.
+
+    Raises CatalogError for what cannot be a name, a file or a URL.
+    """
+    from .catalog.urls import models_of, parse_entry
+
+    entries = []
+    for target, several in urls.items():
+        first, *mirrors = [several] if isinstance(several, str) else several
+        entries.append(parse_entry(f"{target}={first}", mirrors))
+    return models_of(entries, URL_SOURCE)
+
+
 def info(names: Names | None = None, *, sources: Sources = ()) -> list[dict[str, Any]]:
     """What `info_dumper` prints, as Python values."""
     return [describe(model) for model in find(names, sources=sources)]
@@ -104,6 +118,7 @@ def download(
     timeout: float = 60.0,
     offline: bool = False,
     force: bool = False,
+    refresh: bool = False,
     connections: int = 64,
     connections_per_host: int = 32,
     limit_rate: float | None = None,
@@ -127,6 +142,7 @@ def download(
         timeout=timeout,
         offline=offline,
         force=force,
+        refresh=refresh,
         connections=connections,
         connections_per_host=connections_per_host,
         limit_rate=limit_rate,
@@ -202,6 +218,7 @@ def make_engine(
     timeout: float = 60.0,
     offline: bool = False,
     force: bool = False,
+    refresh: bool = False,
     connections: int = 64,
     connections_per_host: int = 32,
     limit_rate: float | None = None,
@@ -210,6 +227,8 @@ def make_engine(
     """What all transfers of one run share; raises UsageError for numbers that make no sense."""
     if attempts < 1:
         raise UsageError(f"expected at least 1 attempt, got {attempts}")
+    if refresh and offline:
+        raise UsageError("refresh asks the origins, which offline forbids")
     if not 0 < timeout <= MAX_TIMEOUT:
         raise UsageError(f"expected a timeout above 0 and up to {MAX_TIMEOUT} seconds, got {timeout}")
     if not 0 <= progress_interval <= MAX_INTERVAL:
@@ -225,6 +244,7 @@ def make_engine(
         attempts=attempts,
         timeout=timeout,
         force=force,
+        refresh=refresh,
         connections=Connections(connections, connections_per_host),
         limit_rate=limit_rate,
         progress_interval=progress_interval,
@@ -241,7 +261,7 @@ def fetch(
     """Plan, check the space, and run. Raises ModelZooError when nothing could be started."""
     if not 1 <= jobs <= MAX_JOBS:
         raise UsageError(f"expected 1 to {MAX_JOBS} jobs, got {jobs}")
-    plans = make_plans(models, output_dir, precisions, engine.cache, engine.force)
+    plans = make_plans(models, output_dir, precisions, engine.cache, engine.force, engine.refresh)
     summary = run(plans, jobs, engine)
     if summary.reason is not None:
         raise StorageError(summary.message or "", summary.reason)

@@ -31,6 +31,9 @@ BUILTIN = {"builtin": ("public", "intel"), "demo": ("demo",)}
 SOURCE_VARIABLE = "MODELZOO_SOURCE"
 """Holds the default for `--source`, one source a line."""
 
+URL_SOURCE = "urls"
+"""What the source of models is called that are given as URLs."""
+
 OWN_MODELS = ("TVAI_MODEL_DIR",)
 """Variables that say that the user has models of their own; the demo steps aside then."""
 
@@ -39,12 +42,14 @@ _READER = stamp(os.path.join(omz.__path__[0], "config.py"))  # a checkout can ch
 
 
 class Source(msgspec.Struct, frozen=True):
-    """A place that declares models: its name in qualified model names, and the folder."""
+    """A place that declares models: its name in qualified model names, and the folder or file."""
 
     name: str
     path: Path
     folders: tuple[str, ...] = ()
     """Only these of its top folders; such a source is ours, and held to the format's lists."""
+    models: tuple[Model, ...] = ()
+    """The models themselves, where nothing has to be read to know them."""
 
 
 def formats() -> list[Any]:
@@ -73,7 +78,7 @@ def active_sources(
     if not (names := list(wanted) or list(filter(None, lines))):
         names = ["builtin"] if any(map(environ.get, OWN_MODELS)) else list(BUILTIN)
     sources: dict[str, Source] = {}
-    for source in dict.fromkeys(_builtin(n) if n in BUILTIN else _folder(n) for n in names):
+    for source in dict.fromkeys(_builtin(n) if n in BUILTIN else _place(n) for n in names):
         name, number = source.name, 2
         while name in sources:
             name, number = f"{source.name}-{number}", number + 1
@@ -85,14 +90,15 @@ def _builtin(name: str) -> Source:
     return Source(name, builtin_tree(), BUILTIN[name])
 
 
-def _folder(text: str) -> Source:
-    if not text or not os.path.isdir(path := os.path.expanduser(text)):
+def _place(text: str) -> Source:
+    if not text or not os.path.exists(path := os.path.expanduser(text)):
         raise SelectionError(
-            f'No such source: "{text}". A source is a folder with models, or {" or ".join(BUILTIN)}.'
+            f'No such source: "{text}". A source is a folder with models, a list of URLs, or '
+            f"{' or '.join(BUILTIN)}."
         )
     real = Path(path).resolve()
     # The name is part of qualified model names, which are patterns and lines of listings too.
-    return Source(re.sub(r"[^\w.-]+", "-", real.name) or "root", real)
+    return Source(re.sub(r"[^\w.-]+", "-", real.name if real.is_dir() else real.stem) or "root", real)
 
 
 def load_catalog(sources: Sequence[Source], warn: Warn) -> list[Model]:
@@ -177,7 +183,8 @@ class _Shelf:
 
     def __init__(self, source: Source) -> None:
         self._source, self._root = source, source.path.resolve()
-        self._keep = locate(self._root, source.name, *source.folders, _READER)
+        stored = not source.models
+        self._keep = locate(self._root, source.name, *source.folders, _READER) if stored else None
         reader = omz.reader(self._root, strict=bool(source.folders))
         self.index = self._keep and open_index(*self._keep, str(self._root), reader)
 
@@ -188,6 +195,9 @@ class _Shelf:
             self.repeat_doubts(warn)
             return
         source, strict = self._source, bool(self._source.folders)
+        if source.models:
+            self.index = listing(source.models)
+            return
         module = omz if strict else _format_of(source.path)
         if module is omz:
             tree = omz.Tree(self._root, source.folders, strict, warn)

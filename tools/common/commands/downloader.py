@@ -33,9 +33,13 @@ def main(arguments: list[str], program: str) -> int:
         print_names(choice.ids)
         return OK
     cache = None if options.cache_dir is None else Cache(options.cache_dir)
-    plans = make_plans(choice.models(), options.output_dir, precisions, cache, options.force)
+    plans = make_plans(
+        choice.models(), options.output_dir, precisions, cache, options.force, options.refresh
+    )
     if without := [plan.model.id for plan in plans if plan.model.files and not plan.files]:
         warn(f"warning: no file of these precisions: {', '.join(without)}")
+    if options.refresh and options.offline:
+        raise UsageError("--refresh asks the origins, which --offline forbids")
     if options.dry_run:
         return _dry_run(options, plans, cache)
     return _download(options, plans)
@@ -108,6 +112,11 @@ def _parser(program: str) -> Parser:
     either.add_argument("--dry_run", action="store_true", help="only say what would be fetched")
     parser.add_argument("--offline", action="store_true", help="no requests: cache and files only")
     parser.add_argument("--force", action="store_true", help="bring files again that are there")
+    parser.add_argument(
+        "--refresh",
+        action="store_true",
+        help="ask the origins whether files without a published checksum have changed",
+    )
     return parser
 
 
@@ -123,6 +132,7 @@ def _download(options: Any, plans: Sequence[ModelPlan]) -> int:
         timeout=options.timeout,
         offline=options.offline,
         force=options.force,
+        refresh=options.refresh,
         connections=options.connections,
         connections_per_host=options.connections_per_host,
         limit_rate=options.limit_rate,

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import argparse
 import functools
+import itertools
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ..catalog import BUILTIN, SOURCE_VARIABLE, Choice, active_sources, choose
-from ..errors import UsageError
+from ..catalog import BUILTIN, SOURCE_VARIABLE, URL_SOURCE, Choice, Source, active_sources, choose
+from ..errors import CatalogError, UsageError
 from ..reporting.stream import write_text
 from ..selection import Filters, parse_list, split_patterns
 from ..version import VERSION
@@ -153,7 +154,15 @@ def add_selection(parser: Parser) -> None:
         "--list", type=file_path, metavar="FILE", help="models that match a pattern in FILE, one a line"
     )
     one.add_argument("--print_all", action="store_true", help="print the names of all models")
-    parser.require_one_of("all", "name", "list", "print_all")
+    parser.require_one_of("all", "name", "list", "print_all", "url")
+    parser.add_argument(
+        "--url",
+        action="append",
+        default=[],
+        metavar="NAME/FILE=URL",
+        help="one more file of a model that is no more than URLs, if known with #sha256=DIGEST; "
+        "can be repeated; without other selection these models are meant",
+    )
     narrow = parser.add_argument_group("conditions", "which narrow the selection down")
     for option, what in (
         ("--exclude", "not the models that match one of these patterns"),
@@ -174,7 +183,7 @@ def add_selection(parser: Parser) -> None:
         "--source",
         action="append",
         metavar="SOURCE",
-        help="take the models from this folder instead of the built-in sources; "
+        help="take the models from this folder or list of URLs instead of the built-in sources; "
         f"also {' and '.join(BUILTIN)}; can be repeated [env: {SOURCE_VARIABLE}]",
     )
 
@@ -189,8 +198,37 @@ def chosen(options: Any, warn: Callable[[str], None]) -> Choice:
         licenses=tuple(options.license),
         tags=tuple(options.tag),
     )
-    sources = active_sources(options.source or ())
+    sources = _sources(options)
     return choose(sources, filters, lambda message: warn(f"warning: {message}"))
+
+
+def _sources(options: Any) -> tuple[Source, ...]:
+    """The sources that are named; where only URLs are given, those are all that is asked for."""
+    if not options.url:
+        return active_sources(options.source or ())
+    filtered = options.all or options.name or options.list or options.print_all
+    named = active_sources(options.source or ()) if filtered else ()
+    return (*named, _of_urls(options.url, {source.name for source in named}))
+
+
+def _of_urls(urls: Sequence[str], taken: Container[str]) -> Source:
+    """The source of the models that are given as URLs, under a name that no other has."""
+    from ..catalog.urls import models_of, parse_entry
+    from ..credentials import mask
+
+    entries = []
+    for text in urls:
+        try:
+            entries.append(parse_entry(text))
+        except CatalogError as error:
+            target, equals, url = text.partition("=")
+            raise UsageError(f"--url {target}{equals}{mask(url)}: {error}") from None
+    names = (f"{URL_SOURCE}-{number}" if number > 1 else URL_SOURCE for number in itertools.count(1))
+    name = next(name for name in names if name not in taken)
+    try:
+        return Source(name, Path(), models=tuple(models_of(entries, name)))
+    except CatalogError as error:
+        raise UsageError(f"--url: {error}") from None
 
 
 def print_names(names: Iterable[str]) -> None:
