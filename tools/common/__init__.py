@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .api import DownloadFailed as DownloadFailed
     from .api import download as download
     from .api import find as find
+    from .api import from_urls as from_urls
     from .api import info as info
     from .api import list_models as list_models
     from .errors import CatalogError as CatalogError
@@ -32,9 +33,11 @@ if TYPE_CHECKING:
     from .errors import UsageError as UsageError
     from .model import Model as Model
     from .model import ModelFile as ModelFile
+    from .probing import Finding as Finding
+    from .probing import probe as probe
 
 _HOME = {
-    "api": ("DownloadFailed", "download", "find", "info", "list_models"),
+    "api": ("DownloadFailed", "download", "find", "from_urls", "info", "list_models"),
     "errors": (
         "CatalogError",
         "Interrupted",
@@ -48,6 +51,7 @@ _HOME = {
         "UsageError",
     ),
     "model": ("Model", "ModelFile"),
+    "probing": ("Finding", "probe"),
 }
 
 __all__ = ["__version__", *(name for names in _HOME.values() for name in names)]
