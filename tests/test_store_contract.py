@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from modelzoo import stores
 from modelzoo.checksum import CHUNK
 from modelzoo.errors import Reason, TransferError
-from modelzoo.stores import Opened, Settings, Store, Stores
+from modelzoo.stores import Conditional, Opened, Settings, Store, Stores
 from modelzoo.stores.file import FileStore
 
 from tests.conftest import require
@@ -225,6 +225,24 @@ def test_what_is_missing(harness: Harness) -> None:
     assert error.url in str(error)
     assert "u:p@" not in str(error)
     assert "token=p" not in str(error)
+
+
+def test_a_condition_notices_every_change(harness: Harness) -> None:
+    store = harness.store
+    if not isinstance(store, Conditional):
+        return
+    url = harness.publish("conditional", SMALL)
+    with store.open(url) as opened:
+        validator = opened.validator
+    assert validator
+    assert store.is_current(url, validator)
+    for odd in ("", '"', '"x"', "W/" + validator, "x\r\nX-Evil: 1", "yesterday"):
+        assert not store.is_current(url, odd)
+    harness.publish("conditional", DATA)
+    assert not store.is_current(url, validator)
+    with pytest.raises(TransferError) as caught:
+        store.is_current(harness.missing, validator)
+    assert caught.value.reason == Reason.NOT_FOUND
 
 
 def test_whether_it_is_remote(harness: Harness) -> None:

@@ -387,6 +387,21 @@ def test_a_cache_that_cannot_be_used_fails_nothing(notebook: Notebook) -> None:
     assert notebook.origins == ["local", "local"]
 
 
+def test_notes_that_cannot_be_written_fail_nothing(
+    notebook: Notebook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notebook.cache.mkdir()
+    (notebook.cache / "urls").write_bytes(b"a file")
+    notebook.server.add("/o/r/resolve/main/a.bin", serve(WEIGHTS, headers={
+        "X-Linked-Etag": digest(WEIGHTS)[7:], "X-Linked-Size": str(len(WEIGHTS))
+    }))  # fmt: skip
+    monkeypatch.setenv("HF_ENDPOINT", notebook.server.url)
+    notebook.urls["hub/a.bin"] = "hf://o/r/a.bin"
+    notebook.run()
+    assert notebook.bytes == (CONFIG, WEIGHTS)
+    assert notebook.notices.count("the cache does not remember ") == 3
+
+
 def test_many_with_one_cache_fetch_once(notebook: Notebook, tmp_path: Path) -> None:
     go = threading.Event()
     notebook.urls = {"m/a.bin": f"{notebook.server.url}/weights"}

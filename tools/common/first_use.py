@@ -54,7 +54,7 @@ def fetch(job: Job, engine: Engine) -> Waits[Delivery]:
         delivery = yield from bring(job, engine)
         if delivery.url is None:  # the cache had it, or it is here
             delivery = msgspec.structs.replace(delivery, url=mask(job.origins[0].url))
-        remember(delivery, engine.cache)
+        remember(delivery, engine.cache, engine)
         return delivery
     return (yield from _fetch_in_turn(job, engine, engine.cache))
 

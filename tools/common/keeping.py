@@ -20,9 +20,10 @@ def keep(job: Job, delivery: Delivery, reservation: Partial, cache: Cache, engin
     try:
         if not cache.holds(delivery.checksum):
             cache.fill(reservation, delivery.checksum, job.destination)
-        remember(delivery, cache)
     except StorageError as error:
         engine.report(Notice(message=f"the cache was not filled: {error}"))
+    else:
+        remember(delivery, cache, engine)
 
 
 def prime(job: Job, delivery: Delivery, engine: Engine) -> None:
@@ -33,18 +34,23 @@ def prime(job: Job, delivery: Delivery, engine: Engine) -> None:
     try:
         if not cache.holds(checksum) and not _copy(job, checksum, cache, engine):
             return
-        if job.file.checksum is None and delivery.url and not cache.noted([delivery.url]):
-            remember(delivery, cache)
     except StorageError as error:
         engine.report(Notice(message=f"the cache was not filled: {error}"))
+        return
+    if job.file.checksum is None and delivery.url and not cache.noted([delivery.url]):
+        remember(delivery, cache, engine)
 
 
-def remember(delivery: Delivery, cache: Cache) -> None:
-    """Note what the URL gave; raises StorageError."""
+def remember(delivery: Delivery, cache: Cache, engine: Engine) -> None:
+    """Note what the URL gave; a failure is only a notice."""
     if delivery.url is None or delivery.checksum is None:
         return
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    cache.notes.write(UrlNote(delivery.url, delivery.size, delivery.checksum, delivery.validator, now))
+    note = UrlNote(delivery.url, delivery.size, delivery.checksum, delivery.validator, now)
+    try:
+        cache.notes.write(note)
+    except StorageError as error:
+        engine.report(Notice(message=f"the cache does not remember {note.url}: {error}"))
 
 
 def _copy(job: Job, checksum: Checksum, cache: Cache, engine: Engine) -> bool:

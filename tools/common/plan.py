@@ -179,15 +179,23 @@ def _file_plan(job: Job, model: Model, vouched: bool, cache: Cache | None, force
     of_another = job.before is not None and not job.before.answers(file)
     if not force and not of_another and found is not None and file.size in (None, found):
         return FilePlan(job, path, "present", 0)
-    if cache and file.checksum and cache.holds(file.checksum):
-        size = file_size(cache.path(file.checksum)) if file.size is None else file.size
+    if cache and (size := cached_size(job, cache)) is not None:
         return FilePlan(job, path, "cached", size)
-    if cache and not file.checksum and (note := cache.noted(o.url for o in job.origins)):
-        return FilePlan(job, path, "cached", note.size)
     begun = partial_size(destination)
     # More than the whole is of no use, and starts over.
     missing = None if file.size is None else file.size - begun if begun <= file.size else file.size
     return FilePlan(job, path, "partial" if begun else "absent", missing)
+
+
+def cached_size(job: Job, cache: Cache) -> int | None:
+    """The size of the copy that the cache has, None when it has none."""
+    file = job.file
+    if file.checksum is None:
+        note = cache.noted(origin.url for origin in job.origins)
+        return note.size if note and file.size in (None, note.size) else None
+    if not cache.holds(file.checksum):
+        return None
+    return (file_size(cache.path(file.checksum)) or 0) if file.size is None else file.size
 
 
 def _origins(model: Model, file: ModelFile, destination: Path) -> Iterator[Origin]:

@@ -13,7 +13,7 @@ from ..claiming import partial_size
 from ..credentials import mask
 from ..disk import file_size, free_space, readable
 from ..errors import StorageError, TransferError
-from ..plan import FilePlan, ModelPlan, require_space
+from ..plan import FilePlan, ModelPlan, cached_size, require_space
 from ..stores import Settings, Stores
 
 
@@ -93,8 +93,8 @@ def _state(file: FilePlan, cache: Cache | None) -> tuple[str, int | None]:
         return "present" if _is_right(file) else "different", file.missing
     if file.state != "present" or _is_right(file):
         return file.state, file.missing
-    if cache and wanted.checksum and cache.holds(wanted.checksum):
-        return "cached", wanted.size
+    if cache and (size := cached_size(file.job, cache)) is not None:
+        return "cached", size
     return "different", None if wanted.size is None else max(0, wanted.size - partial_size(destination))
 
 
