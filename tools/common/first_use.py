@@ -42,7 +42,9 @@ def from_cache(job: Job, engine: Engine) -> Waits[Delivery | None]:
         )
     except TransferError:
         return None  # it was broken, and has been removed with a notice
-    return msgspec.structs.replace(delivery, url=note.url, validator=note.validator, verified=False)
+    return msgspec.structs.replace(
+        delivery, url=note.url, validator=note.validator, verified=note.verified
+    )
 
 
 def fetch(job: Job, engine: Engine) -> Waits[Delivery]:

@@ -46,7 +46,8 @@ def remember(delivery: Delivery, cache: Cache, engine: Engine) -> None:
     if delivery.url is None or delivery.checksum is None:
         return
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    note = UrlNote(delivery.url, delivery.size, delivery.checksum, delivery.validator, now)
+    what = delivery.size, delivery.checksum, delivery.verified, delivery.validator
+    note = UrlNote(delivery.url, *what, now)
     try:
         cache.notes.write(note)
     except StorageError as error:

@@ -61,7 +61,7 @@ def _of_local(job: Job, local: Delivery) -> UrlNote:
     """What is known of the file at the destination."""
     with storage_errors(job.destination):
         checksum = local.checksum or file_checksum(job.destination, DEFAULT_ALGORITHM)
-    return UrlNote(local.url or "", local.size, checksum, local.validator)
+    return UrlNote(local.url or "", local.size, checksum, local.verified, local.validator)
 
 
 def _of_cache(job: Job, engine: Engine) -> UrlNote | None:

@@ -27,6 +27,8 @@ class UrlNote(msgspec.Struct, frozen=True, omit_defaults=True):
     url: str
     size: int
     checksum: Checksum
+    verified: bool = False
+    """Whether its place published the digest then, as the Hugging Face hub does."""
     validator: str | None = None
     time: str = ""
 
