@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import re
+import shlex
 from pathlib import Path
 
 import modelzoo
@@ -11,7 +13,7 @@ import yaml
 from modelzoo.catalog import omz
 from modelzoo.model import Model
 
-from tests.conftest import tool
+from tests.conftest import ROOT, tool
 from tests.servers.faulty import FaultyServer, html_page, serve, status
 from tests.zoo import content, tree
 
@@ -135,3 +137,18 @@ def test_the_draft_says_what_to_complete(tmp_path: Path) -> None:
         *("description", "task_type", "files", "framework", "license"),
         *("model_optimizer_args", "conversion_to_onnx_args"),
     ]
+
+
+def test_the_commands_of_the_documents(tmp_path: Path, faulty: FaultyServer) -> None:
+    text = (ROOT / "docs" / "catalog.md").read_text().partition("## Keeping a catalog")[2]
+    block = re.search(r"```sh\n(.*?)```", text, re.S)
+    assert block
+    faulty.add("/my-net.onnx", serve(DATA))
+    (tmp_path / "my-zoo/other-net").mkdir(parents=True)
+    (tmp_path / "my-zoo/other-net/a.onnx").write_bytes(DATA)
+    printed = []
+    for line in block[1].replace("https://example.com", faulty.url).splitlines():
+        program, *arguments = shlex.split(line)
+        assert program == "./sources.py"
+        printed.append(tool("sources", *arguments, cwd=tmp_path).stdout)
+    assert printed == ["my-zoo/my-net/model.yml\n", "my-zoo/other-net/model.yml\n", "2 URLs: 2 ok\n"]

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from pathlib import Path
+from typing import get_args
 
 import modelzoo
 import pytest
-from modelzoo.probing import PER_HOST, Finding
+from modelzoo.probing import PER_HOST, Finding, State
 
-from tests.conftest import tool
+from tests.conftest import ROOT, tool
 from tests.servers import Exchange
 from tests.servers.faulty import (
     FaultyServer,
@@ -183,3 +185,9 @@ def test_json(zoo: Path, faulty: FaultyServer) -> None:
 
 def test_the_demo_models_are_there() -> None:
     assert tool("sources", "check", "--all", "--source", "demo").stdout == "14 URLs: 14 ok\n"
+
+
+def test_the_states_are_documented() -> None:
+    text = (ROOT / "docs" / "catalog.md").read_text().partition("## Keeping a catalog")[2]
+    rows = re.findall(r"^\| `(\w+)` \|", text.partition("\n## ")[0], re.M)
+    assert sorted(rows) == sorted(get_args(State))

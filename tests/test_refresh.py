@@ -244,6 +244,18 @@ def test_files_on_this_machine(place: Place, tmp_path: Path) -> None:
     assert place.changes() == [(digest(OLD), digest(NEW))]
 
 
+def test_files_on_google_drive(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that knows no conditional request is asked for the file, and what comes is not read."""
+    monkeypatch.setenv("MODELZOO_GOOGLE_DRIVE_URL", place.server.url)
+    place.url = "gdrive://f"
+    place.server.add("/download", serve(OLD, etag='"1"'))
+    place.run()
+    assert place.run(refresh=True) == "local"
+    place.server.add("/download", serve(NEW, etag='"2"'))
+    place.run(refresh=True)
+    assert place.changes() == [(digest(OLD), digest(NEW))]
+
+
 def test_refresh_and_offline_exclude_each_other(place: Place) -> None:
     with pytest.raises(modelzoo.UsageError):
         place.run(refresh=True, offline=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,16 @@ import modelzoo
 import pytest
 
 from tests.notebook import CONFIG, OTHER, WEIGHTS, Notebook, digest
-from tests.servers.faulty import FaultyServer, Step, drop_connection, serve, status, truncate_after
+from tests.processes import Downloader
+from tests.servers.faulty import (
+    FaultyServer,
+    Step,
+    drop_connection,
+    hold_after,
+    serve,
+    status,
+    truncate_after,
+)
 from tests.zoo import content, tree
 
 
@@ -107,6 +118,27 @@ def test_an_interrupted_file_is_not_taken_as_complete(notebook: Notebook) -> Non
     notebook.run()
     assert (notebook.origins, notebook.bytes) == (["local", "network"], (CONFIG, big))
     assert notebook.server.requests[-1].headers["range"] == "bytes=2000000-"
+
+
+def test_a_killed_run_leaves_nothing_that_is_believed(notebook: Notebook) -> None:
+    big, go = content("big", 3_000_000), threading.Event()
+    whole = serve(big, etag='"b1"')
+    notebook.server.add("/weights", hold_after(whole, 2_000_000, go), whole)
+    arguments = [word for file, url in notebook.urls.items() for word in ("--url", f"{file}={url}")]
+    arguments += ["--progress_interval=0", "--cache_dir", str(notebook.cache), "-o", str(notebook.out)]
+    with Downloader(*arguments, all=False) as run:
+        for event in run.events():
+            if event["$type"] == "model_file_download_progress" and event["size"] == 2_000_000:
+                break
+        run.signal(signal.SIGKILL)
+        run.wait()
+    go.set()
+    assert not (notebook.local / "vqgan.ckpt").exists()
+    assert not notebook.note("/weights").exists()
+    notebook.run()
+    assert notebook.bytes == (CONFIG, big)
+    assert notebook.server.requests[-1].headers["range"] == "bytes=2000000-"
+    assert notebook.note("/weights").exists()
 
 
 def test_a_file_that_was_cut_afterwards_is_replaced(notebook: Notebook) -> None:

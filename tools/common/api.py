@@ -58,7 +58,8 @@ class DownloadFailed(ModelZooError):
 def list_models(*, sources: Sources = ()) -> list[str]:
     """The names of all models, in the catalog's order.
 
-    `sources` are folders, or `builtin` and `demo`; without any, the same as for the commands.
+    `sources` are folders, lists of URLs, or `builtin` and `demo`; without any, the same as for the
+    commands.
     """
     return _choose(None, sources).ids
 
