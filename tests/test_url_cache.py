@@ -62,6 +62,7 @@ def test_what_is_told_and_remembered(notebook: Notebook) -> None:
     assert note.pop("time")
     assert note == {
         "url": f"{notebook.server.url}/weights",
+        "file": "vqgan/vqgan.ckpt",
         "size": len(WEIGHTS),
         "checksum": receipt["inputs"][1]["checksum"],
         "validator": '"w1"',

@@ -115,6 +115,17 @@ def test_secrets_do_not_reach_the_cache(notebook: Notebook) -> None:
     notebook.run(offline=True)
 
 
+def test_secrets_can_be_all_that_tells_two_files_apart(notebook: Notebook) -> None:
+    notebook.server.add("/get?token=1", serve(CONFIG))
+    notebook.server.add("/get?token=2", serve(OTHER))
+    url = f"{notebook.server.url}/get?token="
+    notebook.urls = {"vqgan/vqgan.yaml": f"{url}1", "vqgan/vqgan.ckpt": f"{url}2"}
+    for options in ({}, {}, {"offline": True}):
+        notebook.run(**options)
+        assert notebook.bytes == (CONFIG, OTHER)
+        shutil.rmtree(notebook.out)
+
+
 def test_mirrors_share_what_one_of_them_gave(notebook: Notebook) -> None:
     notebook.server.add("/gone", status(404))
     mirrors = [f"{notebook.server.url}/gone", f"{notebook.server.url}/weights"]

@@ -20,7 +20,7 @@ from .claiming import claim
 from .disk import storage_errors
 from .errors import StorageError
 from .partial import Partial
-from .url_notes import UrlNote, UrlNotes, url_key
+from .url_notes import UrlNote, UrlNotes, address_key
 
 FORMAT = "1"
 
@@ -51,13 +51,13 @@ class Cache:
         """
         return claim(self._staging / checksum.value)
 
-    def reserve_url(self, url: str) -> Partial | None:
+    def reserve_address(self, address: str) -> Partial | None:
         """The same for what a URL gives, as long as nobody knows its checksum."""
-        return claim(self._staging / url_key(url))
+        return claim(self._staging / address_key(address))
 
-    def noted(self, urls: Iterable[str]) -> UrlNote | None:
-        """What one of these URLs gave, where its bytes are kept still."""
-        notes = filter(None, map(self.notes.read, urls))
+    def noted(self, addresses: Iterable[str]) -> UrlNote | None:
+        """What was found at one of these addresses, where the bytes are kept still."""
+        notes = filter(None, map(self.notes.read, addresses))
         return next((note for note in notes if self.holds(note.checksum)), None)
 
     def open(self, checksum: Checksum) -> BinaryIO:

@@ -21,6 +21,7 @@ from .gates import Connections, Gates, RateLimit, backoff
 from .model import ModelFile, Origin
 from .receipts import Input
 from .stores import Stores
+from .url_notes import address_of
 
 DEFAULT_ALGORITHM = "sha256"  # for files whose catalog tells no checksum
 STALLED = 1024  # bytes per second, averaged over the timeout
@@ -37,6 +38,16 @@ class Job(msgspec.Struct, frozen=True):
     """What a receipt says of such a file, where no checksum is published that would say more."""
     replaces: bool = False
     """Whether another version is wanted than the one that may be at the destination."""
+
+    @property
+    def title(self) -> str:
+        """The file among those of all models."""
+        return f"{self.model}/{self.file.name}"
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """What its origins are called in the notes of a cache."""
+        return tuple(address_of(origin.url, self.title) for origin in self.origins)
 
 
 class Delivery(msgspec.Struct, frozen=True):

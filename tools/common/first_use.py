@@ -32,7 +32,7 @@ def bring_unpublished(job: Job, engine: Engine) -> Waits[Delivery]:
 
 def from_cache(job: Job, engine: Engine) -> Waits[Delivery | None]:
     """The file as its URL gave it before, None when that is not kept, or broken."""
-    note = engine.cache.noted(o.url for o in job.origins) if engine.cache else None
+    note = engine.cache.noted(job.addresses) if engine.cache else None
     if note is None or job.file.size not in (None, note.size):
         return None
     file = msgspec.structs.replace(job.file, size=note.size, checksum=note.checksum)
@@ -56,22 +56,22 @@ def fetch(job: Job, engine: Engine) -> Waits[Delivery]:
         delivery = yield from bring(job, engine)
         if delivery.url is None:  # the cache had it, or it is here
             delivery = msgspec.structs.replace(delivery, url=mask(job.origins[0].url))
-        remember(delivery, engine.cache, engine)
+        remember(job, delivery, engine.cache, engine)
         return delivery
     return (yield from _fetch_in_turn(job, engine, engine.cache))
 
 
 def _fetch_in_turn(job: Job, engine: Engine, cache: Cache) -> Waits[Delivery]:
     """Fetch it unless another process that has this cache does so meanwhile."""
-    urls = [origin.url for origin in job.origins]
-    seen = cache.noted(urls)
+    addresses = job.addresses
+    seen = cache.noted(addresses)
     try:
-        reservation = yield from take_turns(lambda: cache.reserve_url(urls[0]), job, engine)
+        reservation = yield from take_turns(lambda: cache.reserve_address(addresses[0]), job, engine)
     except StorageError as error:
         engine.report(Notice(message=f"the cache cannot be used: {error}"))
         return (yield from bring(job, engine))
     with reservation:
-        if cache.noted(urls) != seen and (found := (yield from from_cache(job, engine))):
+        if cache.noted(addresses) != seen and (found := (yield from from_cache(job, engine))):
             return found
         delivery = yield from bring(job, engine)
         keep(job, delivery, reservation, cache, engine)

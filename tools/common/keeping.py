@@ -23,7 +23,7 @@ def keep(job: Job, delivery: Delivery, reservation: Partial, cache: Cache, engin
     except StorageError as error:
         engine.report(Notice(message=f"the cache was not filled: {error}"))
     else:
-        remember(delivery, cache, engine)
+        remember(job, delivery, cache, engine)
 
 
 def prime(job: Job, delivery: Delivery, engine: Engine) -> None:
@@ -37,17 +37,17 @@ def prime(job: Job, delivery: Delivery, engine: Engine) -> None:
     except StorageError as error:
         engine.report(Notice(message=f"the cache was not filled: {error}"))
         return
-    if job.file.checksum is None and delivery.url and not cache.noted([delivery.url]):
-        remember(delivery, cache, engine)
+    if job.file.checksum is None and not cache.noted(job.addresses):
+        remember(job, delivery, cache, engine)
 
 
-def remember(delivery: Delivery, cache: Cache, engine: Engine) -> None:
+def remember(job: Job, delivery: Delivery, cache: Cache, engine: Engine) -> None:
     """Note what the URL gave; a failure is only a notice."""
     if delivery.url is None or delivery.checksum is None:
         return
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     what = delivery.size, delivery.checksum, delivery.verified, delivery.validator
-    note = UrlNote(delivery.url, *what, now)
+    note = UrlNote(delivery.url, job.title, *what, now)
     try:
         cache.notes.write(note)
     except StorageError as error:

@@ -193,7 +193,7 @@ def cached_size(job: Job, cache: Cache) -> int | None:
     """The size of the copy that the cache has, None when it has none."""
     file = job.file
     if file.checksum is None:
-        note = cache.noted(origin.url for origin in job.origins)
+        note = cache.noted(job.addresses)
         return note.size if note and file.size in (None, note.size) else None
     if not cache.holds(file.checksum):
         return None

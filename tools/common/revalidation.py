@@ -61,11 +61,12 @@ def _of_local(job: Job, local: Delivery) -> UrlNote:
     """What is known of the file at the destination."""
     with storage_errors(job.destination):
         checksum = local.checksum or file_checksum(job.destination, DEFAULT_ALGORITHM)
-    return UrlNote(local.url or "", local.size, checksum, local.verified, local.validator)
+    what = local.size, checksum, local.verified, local.validator
+    return UrlNote(local.url or "", job.title, *what)
 
 
 def _of_cache(job: Job, engine: Engine) -> UrlNote | None:
-    return engine.cache.noted(origin.url for origin in job.origins) if engine.cache else None
+    return engine.cache.noted(job.addresses) if engine.cache else None
 
 
 def _judge(job: Job, old: UrlNote, engine: Engine) -> Waits[Verdict]:

@@ -1,4 +1,4 @@
-"""What URLs gave: a small JSON file for each, `<cache>/urls/<SHA-256 of the URL>.json`.
+"""What URLs gave: a small JSON file for each, `<cache>/urls/<SHA-256 of its address>.json`.
 
 A file that nobody publishes a checksum for is kept in the cache like every other, under the digest
 that it had when it came first; its note leads from the URL to that digest. Secrets in a URL are
@@ -25,6 +25,8 @@ class UrlNote(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a URL (masked) gave: size in bytes, digest, the version that the server named, and when."""
 
     url: str
+    file: str
+    """The model and its file that it was asked for."""
     size: int
     checksum: Checksum
     verified: bool = False
@@ -42,29 +44,38 @@ class UrlNotes:
     def __init__(self, cache_dir: Path) -> None:
         self._folder = cache_dir / "urls"
 
-    def path(self, url: str) -> Path:
-        """Where the note about a URL is, or would be."""
-        return self._folder / f"{url_key(url)}.json"
+    def path(self, address: str) -> Path:
+        """Where the note with this address is, or would be."""
+        return self._folder / f"{address_key(address)}.json"
 
-    def read(self, url: str) -> UrlNote | None:
-        """The note about a URL, if there is one."""
+    def read(self, address: str) -> UrlNote | None:
+        """The note with this address, if there is one."""
         with contextlib.suppress(OSError, ValueError, RecursionError):
             flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)  # a pipe would wait for a writer
-            with open(os.open(self.path(url), flags), "rb") as file:
+            with open(os.open(self.path(address), flags), "rb") as file:
                 note = _DECODER.decode(file.read(_MAX_BYTES))
             # The digest becomes a path in the cache.
             checksum = make_checksum(note.checksum.type, note.checksum.value)
-            if note.url == mask(url) and note.size >= 0:
+            if address_of(note.url, note.file) == address and note.size >= 0:
                 return msgspec.structs.replace(note, checksum=checksum)
         return None
 
     def write(self, note: UrlNote) -> None:
         """Remember what a URL gave; raises StorageError."""
-        path = self.path(note.url)
+        path = self.path(address_of(note.url, note.file))
         with storage_errors(path):
             write_whole(path, msgspec.json.encode(note))
 
 
-def url_key(url: str) -> str:
-    """What a URL is called where its own characters cannot be used."""
-    return hashlib.sha256(mask(url).encode("utf-8", "surrogatepass")).hexdigest()
+def address_of(url: str, file: str) -> str:
+    """What is remembered under a URL's name: the URL without its secrets.
+
+    A secret can be all that tells two files apart, so the model's file belongs to it then.
+    """
+    masked = mask(url)
+    return f"{masked} {file}" if "***" in masked else masked
+
+
+def address_key(address: str) -> str:
+    """What an address is called where its own characters cannot be used."""
+    return hashlib.sha256(address.encode("utf-8", "surrogatepass")).hexdigest()
