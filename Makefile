@@ -12,7 +12,7 @@ TESTS  := $(VENV)/ready-test-$(INPUTS)
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --config-settings editable_mode=strict
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench bench-quick dist train system clean
+.PHONY: help run test check bench bench-quick soak dist train system clean
 
 help: ## Show this list.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/ /' | awk '{ name = $$1; $$1 = ""; printf "  make %-13s%s\n", name, $$0 }'
@@ -31,13 +31,16 @@ check: $(TESTS) ## Format check, lint, types, and the layers of the package.
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-bench: $(READY) ## Measure against other programs; writes benchmarks/RESULTS.md (half an hour).
+bench: $(TESTS) ## Measure against other programs; writes benchmarks/RESULTS.md (half an hour).
 	@sh tests/system-packages.sh nginx:nginx-light aria2c:aria2 curl:curl wget:wget mkfs.xfs:xfsprogs
 	$(BIN)/python -m benchmarks
 
-bench-quick: $(READY) ## The same in smaller sizes, printed (five minutes).
+bench-quick: $(TESTS) ## The same in smaller sizes, printed (five minutes).
 	@sh tests/system-packages.sh nginx:nginx-light aria2c:aria2 curl:curl wget:wget mkfs.xfs:xfsprogs
 	$(BIN)/python -m benchmarks --quick
+
+soak: $(TESTS) ## Kill downloaders at random, with a server that fails at random; prints figures (three minutes).
+	$(BIN)/python -m benchmarks.soak
 
 dist: $(TESTS) ## Build the source archive and the wheel into dist/.
 	$(BIN)/python -m build --no-isolation
@@ -48,7 +51,7 @@ train: ## Train the demo models again and compare them with those in the reposit
 	build/training/bin/python models/demo/train.py --check
 
 system: ## Install what the tests need from Debian (as root), or say what is missing.
-	@sh tests/system-packages.sh nginx:nginx-light jq:jq openssl:openssl
+	@sh tests/system-packages.sh nginx:nginx-light jq:jq openssl:openssl mkfs.xfs:xfsprogs
 
 clean: ## Remove everything that was made here.
 	rm -rf $(VENV) build dist out .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import random
 import signal
 import sys
 import time
@@ -13,10 +14,14 @@ from .environments import FOLDER, prepare
 from .machine import load
 from .places import base_folder
 from .report import document, failures
-from .rounds import measure
+from .rounds import Result, measure
 from .scenarios import scenarios
+from .soak.report import section
+from .soak.scenes import ALL, quick
+from .soak.soaking import QUICK_SECONDS, SECONDS, Soak, soak
 
 _RESULTS = Path(__file__).with_name("RESULTS.md")
+SOAK = "soak"
 
 
 def main() -> int:
@@ -28,24 +33,32 @@ def main() -> int:
     patience = 5.0 if options.quick else math.inf
     wanted = [s for s in scenarios(options.quick) if not options.only or s.name in options.only]
     start, load_before = time.monotonic(), load()
-    prepare(_say)
-    results, text = [], ""
+    if wanted:
+        prepare(_say)
+    results: list[Result] = []
     for scenario in wanted:
         results.append(measure(scenario, base_folder(), repeats, patience, _say))
-        text = document(results, repeats, options.quick, load_before)
-        _write(FOLDER / "so-far.md", text)
+        _write(FOLDER / "so-far.md", document(results, repeats, options.quick, load_before))
+    soaked = _soak(options) if not options.only or SOAK in options.only else None
+    sections = section(soaked) if soaked else ()
+    text = document(results, repeats, options.quick, load_before, sections)
     output = options.output or _default_output(options)
     _write(output, text)
     if options.quick:
         print(text)
-    for line in (failed := failures(results)):
+    for line in (failed := failures(results) + (soaked.problems if soaked else [])):
         _say(f"FAILED: {line}")
     _say(f"written to {output} after {time.monotonic() - start:.0f} s")
     return 1 if failed else 0
 
 
+def _soak(options: argparse.Namespace) -> Soak:
+    scenes, seconds = (quick(ALL), QUICK_SECONDS) if options.quick else (ALL, SECONDS)
+    return soak(scenes, seconds, random.randrange(10**6), _say)
+
+
 def _options() -> argparse.Namespace:
-    names = [scenario.name for scenario in scenarios(quick=False)]
+    names = [scenario.name for scenario in scenarios(quick=False)] + [SOAK]
     parser = argparse.ArgumentParser("python -m benchmarks", description=__doc__.partition(":")[0])
     parser.add_argument("--quick", action="store_true", help="smaller sizes, 3 rounds")
     parser.add_argument("--repeats", type=int, metavar="N", help="rounds (default: 5, quick: 3)")

@@ -8,6 +8,7 @@ import statistics
 from collections.abc import Callable, Iterable, Sequence
 
 from .machine import machine, versions
+from .markdown import table
 from .measure import Measurement
 from .programs import OURS
 from .rounds import Result, Row
@@ -32,16 +33,20 @@ Written by `make {target}` on {date}: {repeats} rounds, in each of which every p
 """
 
 
-def document(results: Sequence[Result], repeats: int, quick: bool, load: float) -> str:
-    """The whole report; `load` is that of the machine before the first run."""
+def document(
+    results: Sequence[Result], repeats: int, quick: bool, load: float, more: Sequence[str] = ()
+) -> str:
+    """The whole report; `load` is that of the machine before the first run, `more` other parts."""
     date = dt.datetime.now(dt.timezone.utc).date().isoformat()
     target = "bench-quick" if quick else "bench"
     parts = ["# Results", _INTRODUCTION.format(target=target, date=date, repeats=repeats)]
-    parts += ["## Targets", *_targets(results)]
-    parts += ["## Measurements", *(_section(result) for result in results)]
+    if results:
+        parts += ["## Targets", *_targets(results)]
+        parts += ["## Measurements", *(_section(result) for result in results)]
+    parts += more
     about = {**machine(), "Load average before": f"{load:.2f}"}
-    parts += ["## Machine", _table(("", ""), about.items())]
-    parts += ["## Programs", _table(("program", "version"), versions().items())]
+    parts += ["## Machine", table(("", ""), about.items())]
+    parts += ["## Programs", table(("program", "version"), versions().items())]
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
 
@@ -62,10 +67,10 @@ def _targets(results: Sequence[Result]) -> list[str]:
     for kind in (True, False):
         if (most := largest([r for r in results if bool(r.scenario.shape) == kind])) is not None:
             rows.append(_memory_row(*most))
-    parts = [_table(("scenario", "target", "measured", ""), rows)]
+    parts = [table(("scenario", "target", "measured", ""), rows)]
     best = [_best_row(result) for result in results]
     head = ("scenario", "modelzoo, s", "fastest other that compares checksums", "s", "ratio")
-    parts.append(_table(head, filter(None, best)))
+    parts.append(table(head, filter(None, best)))
     if failed := failures(results):
         parts.append("Failed:\n\n" + "\n".join(f"- {line}" for line in failed))
     return parts
@@ -109,7 +114,7 @@ def _section(result: Result) -> str:
     unit = "models" if scenario.trees else "files"
     columns = ("program", "wall s (min–max)", "CPU s", "CPU s/GiB", f"CPU s/1,000 {unit}", "peak MiB")
     rows = [_row(result, row, references) for row in result.rows]
-    return f"{title}\n\n{_table((*columns, *heads), rows)}"
+    return f"{title}\n\n{table((*columns, *heads), rows)}"
 
 
 def _row(result: Result, row: Row, references: Iterable[Row]) -> tuple[str, ...]:
@@ -156,8 +161,3 @@ def _median(row: Row, value: Callable[[Measurement], float]) -> float:
 
 def _mib(n_bytes: int) -> str:
     return f"{n_bytes / MIB:.0f}"
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *([*row, *[""] * (len(head) - len(row))] for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -7,12 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from modelzoo.api import fetch, make_engine
 from modelzoo.clock import Clock
 from modelzoo.events import Event
 from modelzoo.gates import Connections
 from modelzoo.model import Model
 from modelzoo.outcome import Summary
+from modelzoo.running import fetch, make_engine
+from modelzoo.variants import EVERY_VARIANT
 
 E = TypeVar("E", bound=Event)
 
@@ -64,4 +65,4 @@ def bring_all(
     if "backoff" in options:
         changed["backoff"] = options.pop("backoff")
     engine = replace(make_engine(report=recorder or Recorder(), **options), **changed)
-    return fetch(models, output_dir, None, jobs, engine)
+    return fetch(models, output_dir, EVERY_VARIANT, jobs, engine)

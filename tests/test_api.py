@@ -15,7 +15,6 @@ from typing import Any
 
 import modelzoo
 import pytest
-from modelzoo.api import MAX_JOBS
 from modelzoo.events import (
     Event,
     ModelDownloadEnd,
@@ -25,6 +24,7 @@ from modelzoo.events import (
     RunBegin,
     RunEnd,
 )
+from modelzoo.running import MAX_JOBS
 
 from tests.conftest import tool
 from tests.engine import Recorder

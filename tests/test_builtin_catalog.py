@@ -98,7 +98,10 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ([], {"MODELZOO_SOURCE": ""}, "builtin demo"),
         ([], {"MODELZOO_SOURCE": " \n "}, "builtin demo"),
         ([], {"TVAI_MODEL_DIR": ""}, "builtin demo"),
-        ([], {"TVAI_MODEL_DIR": "/opt/models"}, "builtin"),
+        ([], {"TVAI_MODEL_DIR": "empty"}, "builtin topaz"),
+        ([], {"TVAI_MODEL_DIR": " "}, "builtin demo"),
+        (["topaz", "a"], {"TVAI_MODEL_DIR": "empty"}, "topaz a"),
+        (["topaz", "empty"], {"TVAI_MODEL_DIR": "empty"}, "topaz empty"),
         ([], {"MODELZOO_SOURCE": "a"}, "a"),
         ([], {"MODELZOO_SOURCE": "a\n\n  b  \ndemo\n"}, "a b demo"),
         ([], {"MODELZOO_SOURCE": "a", "TVAI_MODEL_DIR": "/opt/models"}, "a"),
@@ -131,13 +134,16 @@ def test_no_such_source(source: str) -> None:
         ([], {"MODELZOO_SOURCE": f"a\n{source}"}),
     ):
         if wanted or source:
-            with pytest.raises(SelectionError, match=r"^No such source: .* or builtin or demo"):
+            with pytest.raises(
+                SelectionError, match=r"^No such source: .* or builtin or demo or topaz"
+            ):
                 active_sources(wanted, environ)
 
 
 def test_a_folder_without_models_is_an_error(folders: Path) -> None:
     with pytest.raises(
-        CatalogError, match=r"holds no models of a known format \(Open Model Zoo tree, .*URL list"
+        CatalogError,
+        match=r"holds no models of a known format \(Open Model Zoo tree, Topaz .*, .*URL list",
     ):
         load_catalog(active_sources(["empty"]), pytest.fail)
     done = tool("info_dumper", "--all", "--source", folders / "empty", check=1)

@@ -18,6 +18,7 @@ from modelzoo.model import (
     RegexReplace,
     UnpackArchive,
 )
+from modelzoo.variants import Variants
 
 from tests.omz import DATA, ENTRY, HEX, URL, config, ir, load, with_file, with_names, with_step
 
@@ -166,9 +167,13 @@ def test_files_outside_precision_folders_always_belong(tmp_path: Path) -> None:
         "vocab.txt",
     ]
     model = load(tmp_path, ir(*names))
-    assert [f.name for f in model.files_of(None)] == names
-    assert [f.name for f in model.files_of(frozenset({"FP32"}))] == names[2:]
-    assert [f.name for f in model.files_of(frozenset({"FP16-INT8"}))] == names[4:]
+    for variants, wanted in (
+        (Variants(), names),
+        (Variants(frozenset({"FP32"})), names[2:]),
+        (Variants(frozenset({"FP16-INT8"})), names[4:]),
+        (Variants(backend="onnx16", gpu="RTX30"), names),
+    ):
+        assert [f.name for f in variants.files_of(model)] == wanted
     assert [f.variant for f in model.files] == ["FP16", "FP16", "FP32", "FP32", None, None, None]
 
 

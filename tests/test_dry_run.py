@@ -15,6 +15,7 @@ from modelzoo.commands.dry_run import as_text, examine
 from modelzoo.disk import readable
 from modelzoo.plan import make_plans
 from modelzoo.reporting.json import document
+from modelzoo.variants import EVERY_VARIANT
 
 from tests.conftest import tool
 from tests.servers.faulty import FaultyServer, serve
@@ -76,10 +77,13 @@ def test_every_state(faulty: FaultyServer, folder: Path) -> None:
     assert found["schema_version"] == 1
     assert (found["output_dir"], found["files"], found["size"]) == ("out", 8, 8 * SIZE)
     assert (found["missing"], found["cached"]) == (6 * SIZE - 700_000, SIZE)
-    assert found["unknown_sizes"] == 0
+    assert (found["estimated"], found["unknown_sizes"]) == (0, 0)
     assert 0 < found["free"] <= shutil.disk_usage(folder).total
     for name, row in rows.items():
-        assert list(row) == ["name", "path", "state", "size", "missing", "checksum", "sources"]
+        assert list(row) == [
+            *("name", "path", "state", "size", "missing", "estimated", "checksum", "sources"),
+        ]
+        assert not row["estimated"]
         assert (row["name"], row["path"], row["size"]) == ("a.bin", f"{name}/a.bin", SIZE)
         assert row["checksum"].startswith("sha384:")
         kind = "cache/1/" if name == "cached" else "http://"
@@ -192,7 +196,7 @@ def test_sizes_that_nobody_knows(folder: Path) -> None:
         for m in models
     ]
     out = folder / "elsewhere"
-    found = examine(make_plans(unknown, out, None, None), Cache(folder / "cache"))
+    found = examine(make_plans(unknown, out, EVERY_VARIANT, None), Cache(folder / "cache"))
     assert (found.missing, found.unknown_sizes, found.size) == (0, 3, 0)
     assert as_text(found).endswith(
         "0 bytes (0 B) would be fetched; the sizes of 3 files are unknown.\n"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import modelzoo
 import pytest
-from modelzoo import acceptance, disk, plan
+from modelzoo import acceptance, disk, space
 from modelzoo.errors import Reason, StorageError
 from modelzoo.events import Event, Notice
 from modelzoo.model import Model, ModelFile, Origin
@@ -45,8 +46,8 @@ class Run:
 
         self.cache.mkdir(exist_ok=True)
         with self._patch.context() as patch:
-            patch.setattr(plan, "device", is_cache)
-            patch.setattr(plan, "free_space", lambda path: cache_free if is_cache(path) else free)
+            patch.setattr(space, "device", is_cache)
+            patch.setattr(space, "free_space", lambda path: cache_free if is_cache(path) else free)
             modelzoo.download("m", self.out, sources=[self.zoo], **options)
 
     def just_enough(self, needed: int, **options: Any) -> None:
@@ -69,6 +70,20 @@ def run(tmp_path: Path, faulty: FaultyServer, monkeypatch: pytest.MonkeyPatch) -
 def test_the_sum_of_all_files(run: Run) -> None:
     run.just_enough(SIZE)
     assert sorted(path.name for path in (run.out / "m").iterdir()) == ["x.bin", "y.bin"]
+
+
+def test_links_need_no_space(run: Run) -> None:
+    """Neither in the cache nor out of it."""
+    run.just_enough(SIZE, cache_dir=run.cache, cache_link="hardlink")
+    shutil.rmtree(run.out)
+    run.download(0, cache_dir=run.cache, cache_link="hardlink")
+
+
+def test_no_links_between_two_disks(run: Run) -> None:
+    run.download(SIZE, 10**9, cache_dir=run.cache, cache_link="hardlink")
+    shutil.rmtree(run.out)
+    with pytest.raises(StorageError, match="not enough space in"):
+        run.download(SIZE - 1, 10**9, cache_dir=run.cache, cache_link="hardlink")
 
 
 def test_nothing_starts_when_it_does_not_fit(run: Run) -> None:

@@ -19,8 +19,8 @@ from modelzoo.version import VERSION
 from tests.conftest import ROOT, TOOLS
 from tests.zoo import add_local_model
 
-NAMES = ["downloader", "info_dumper", "sources"]
-WITH_COMMANDS = {"sources": ["check"]}
+NAMES = ["downloader", "info_dumper", "inventory", "sources"]
+COMMANDS = {"inventory": ["adopt"], "sources": ["check"]}
 """Tools with subcommands, and one of those that selects models."""
 
 PROJECT = (ROOT / "pyproject.toml").read_text()
@@ -89,8 +89,7 @@ def test_from_another_folder(name: str, flags: list[str], tmp_path: Path) -> Non
     for decoy in ("common.py", "modelzoo.py", "argparse.py", "msgspec.py"):
         (tmp_path / decoy).write_text("raise SystemExit('the wrong module')")
     script = os.path.relpath(TOOLS / f"{name}.py", tmp_path)
-    command = [script, *WITH_COMMANDS.get(name, [])]
-    done = run(*flags, *command, "--print_all", "--source", "demo", cwd=tmp_path)
+    done = run(*flags, script, *COMMANDS.get(name, []), "--print_all", "--source", "demo", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[0] == "prob-breast-cancer-logistic"
 
@@ -129,7 +128,7 @@ def test_version_and_help(name: str, without: dict[str, str]) -> None:
     for command in ([TOOLS / f"{name}.py"], ["-m", "modelzoo", name]):
         done = run(*command, "--version", environ=blocked)
         assert (done.returncode, done.stdout, done.stderr) == (0, f"modelzoo {VERSION}\n", "")
-        done = run(*command, *WITH_COMMANDS.get(name, []), "--help", environ=blocked)
+        done = run(*command, *COMMANDS.get(name, []), "--help", environ=blocked)
         assert (done.returncode, done.stderr) == (0, "")
         shared = {"--all", "--name", "--list", "--print_all", "--exclude", "--task", "--source"}
         actions = downloader._parser("")._actions if name == "downloader" else []
@@ -145,7 +144,7 @@ def test_the_module_shows_its_tools() -> None:
         assert done.stderr.count("\n") == 1
     done = run("-m", "modelzoo", "--help")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "{downloader,info_dumper,sources}" in done.stdout
+    assert "{downloader,info_dumper,inventory,sources}" in done.stdout
     assert run("-m", "common", "downloader", "--version", cwd=TOOLS).stdout == f"modelzoo {VERSION}\n"
 
 

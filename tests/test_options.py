@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from modelzoo.api import MAX_JOBS, MAX_TIMEOUT
 from modelzoo.commands import downloader, session
 from modelzoo.commands.options import number
 from modelzoo.errors import UsageError
 from modelzoo.model import KNOWN_PRECISIONS
+from modelzoo.running import MAX_JOBS, MAX_TIMEOUT
 
 from tests.conftest import tool
 from tests.zoo import add_local_model
@@ -27,6 +27,7 @@ VALUES = {
     "precisions": ("FP16,FP32", "FP16,FP32", "FP32"),
     "num_attempts": ("7", 7, "8"),
     "cache_dir": ("my cache", Path("my cache"), "other"),
+    "cache_link": ("hardlink", "hardlink", "copy"),
     "progress_format": ("json", "json", "text"),
     "progress_interval": ("0", 0.0, "1.5"),
     "jobs": ("8", 8, "9"),
@@ -47,6 +48,9 @@ BAD = [
     *((option, text) for option in ("connections", "connections_per_host") for text in ("0", "x")),
     *(("progress_format", text) for text in ("xml", "JSON", "json ", "text,json")),
 ]
+
+OWN_VARIABLES = ("source", "backend", "gpu", "cookie", "cookie_file")
+"""What reads its variables itself; tested with what it is for."""
 
 PATTERNS = ("name", "exclude", "task", "framework", "license", "tag")
 
@@ -103,7 +107,7 @@ def test_a_value_comes_from_the_option_then_the_environment(option: str) -> None
 
 def test_filters_and_switches_have_no_variable(run: Run, zoo: Path, tmp_path: Path) -> None:
     actions = downloader._parser("downloader.py")._actions
-    others = {a.dest for a in actions} - set(VALUES) - {"help", "version", "source"}
+    others = {a.dest for a in actions} - set(VALUES) - {*OWN_VARIABLES, "help", "version"}
     assert others >= {
         "all",
         "name",
@@ -123,8 +127,8 @@ def test_filters_and_switches_have_no_variable(run: Run, zoo: Path, tmp_path: Pa
 
 def test_the_help_names_every_variable() -> None:
     text = downloader._parser("downloader.py").format_help()
-    variables = [f"MODELZOO_{option.upper()}" for option in [*VALUES, "source"]]
-    assert all(f"[env: {variable}]" in " ".join(text.split()) for variable in variables)
+    variables = [f"MODELZOO_{option.upper()}" for option in (*VALUES, *OWN_VARIABLES)]
+    assert all(f" {variable}]" in " ".join(text.split()) for variable in variables)
     assert text.count("MODELZOO_") == len(variables)
 
 

@@ -156,10 +156,11 @@ def zoo(faulty: FaultyServer, tmp_path: Path) -> Path:
 def test_the_table(zoo: Path, faulty: FaultyServer) -> None:
     done = tool("sources", "check", "--all", "--source", zoo, check=1)
     lines = done.stdout.splitlines()
-    assert [line.split()[:2] for line in lines[:2]] == [["dead", "gone/a.bin"], ["moved", "old/a.bin"]]
-    assert lines[0].endswith(f"{faulty.url}/gone  the server answered 404 Not Found")
-    assert lines[1].endswith(f"has moved for good to {faulty.url}/good")
-    assert lines[2] == "4 URLs: 2 ok, 1 dead, 1 moved"
+    assert lines[0].split() == ["state", "file", "url", "problem"]
+    assert [line.split()[:2] for line in lines[1:3]] == [["dead", "gone/a.bin"], ["moved", "old/a.bin"]]
+    assert lines[1].endswith(f"{faulty.url}/gone  the server answered 404 Not Found")
+    assert lines[2].endswith(f"has moved for good to {faulty.url}/good")
+    assert lines[3] == "4 URLs: 2 ok, 1 dead, 1 moved"
     assert "S3CRET" not in done.stdout + done.stderr
     done = tool("sources", "check", "--name", "good,local", "--source", zoo)
     assert done.stdout == "2 URLs: 2 ok\n"

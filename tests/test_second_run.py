@@ -6,17 +6,19 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import modelzoo
 import pytest
-from modelzoo.events import Event, ModelFileDownloadEnd, ModelPostprocessingBegin
+from modelzoo.events import Event, ModelDownloadBegin, ModelFileDownloadEnd, ModelPostprocessingBegin
 from modelzoo.model import Model, ModelFile, Origin
 
 from tests.archives import NET, add_patched_model
-from tests.conftest import tool
+from tests.conftest import TOOLS, tool
 from tests.servers import faulty as f
 from tests.servers.faulty import FaultyServer
 from tests.servers.nginx import Nginx
@@ -86,6 +88,38 @@ def test_nothing_is_asked_for_or_written_again(nginx: Nginx, tmp_path: Path) -> 
     assert [e["origin"] for e in events if e["$type"] == "model_file_download_end"] == ["local"] * 20
     assert events[-1]["bytes_local"] == 20 * 5000
     assert events[-1]["bytes_network"] == 0
+
+
+HEAVY = {"requests", "urllib3", "rich", "filelock", "concurrent", "tarfile", "subprocess", "hashlib"}
+
+
+@pytest.mark.parametrize("options", [["--progress_format=json"], ["--cache_dir=cache"]], ids=str)
+def test_a_finished_tree_needs_nothing_that_moves_bytes(
+    nginx: Nginx, tmp_path: Path, options: list[str]
+) -> None:
+    make_zoo(tmp_path / "zoo", nginx.root, nginx.url, models=2, files=2, size=5000)
+    command = [sys.executable, "-X", "importtime", TOOLS / "downloader.py", "--all"]
+    command += ["--source", tmp_path / "zoo", "-o", tmp_path / "out", *options]
+    times = [
+        subprocess.run(command, check=True, capture_output=True, text=True, cwd=tmp_path)
+        for _ in range(2)
+    ]
+    first, second = ({line.split("|")[-1].strip() for line in t.stderr.splitlines()} for t in times)
+    assert {"urllib3", "filelock"} <= first
+    assert not HEAVY & second
+
+
+def test_one_job_tells_of_the_models_in_their_order(run: Run) -> None:
+    """Those that need nothing do not come before the others."""
+    names = ["a", "b", "c", "d", "e"]
+    for name in names:
+        run.declare(name, {f"{name}.bin": A})
+    run()
+    for name in ("b", "c"):
+        shutil.rmtree(run.out / name)
+    begun = [event.model for event in run() if isinstance(event, ModelDownloadBegin)]
+    assert begun == names
+    assert run.requests == ["b.bin", "c.bin"]
 
 
 class Patched(Run):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import threading
 from pathlib import Path
@@ -143,6 +144,48 @@ def test_a_file_that_changes_while_it_is_split(faulty: FaultyServer, tmp_path: P
     recorder = fetch(f"{faulty.url}/model.bin", tmp_path)
     assert recorder.of(ModelFileDownloadEnd)[0].successful
     assert (tmp_path / "m" / "model.bin").read_bytes() == BODY
+
+
+@pytest.fixture
+def gapped(faulty: FaultyServer, tmp_path: Path) -> str:
+    """The URL of a file of which a killed run left all but 1 to 3 and 5 to 8 MiB."""
+    url, folder = f"{faulty.url}/model.bin", tmp_path / "m"
+    ranges = [[start * MIB, stop * MIB] for start, stop in [(0, 1), (3, 5), (8, 12)]]
+    notes = {"provenance": {"url": url, "validator": '"v1"'}, "ranges": ranges}
+    folder.mkdir()
+    (folder / "model.bin.download").write_bytes(BODY)
+    (folder / "model.bin.download.json").write_text(json.dumps(notes))
+    return url
+
+
+def test_a_connection_that_comes_to_known_bytes_is_closed(
+    gapped: str, faulty: FaultyServer, tmp_path: Path
+) -> None:
+    """Left open, it would bring them again while others bring what is missing."""
+    faulty.add("/model.bin", SLOW)
+    recorder = fetch(gapped, tmp_path, connections=Connections(per_host=1))
+    assert recorder.of(ModelFileDownloadEnd)[0].successful
+    assert (tmp_path / "m" / "model.bin").read_bytes() == BODY
+    assert sum(request.sent for request in faulty.requests) < 6 * MIB
+
+
+@pytest.mark.parametrize(
+    ("answer", "sent"),
+    [(f.status(503), 3 * MIB), (f.drop_connection(), 3 * MIB), (f.status(403), 7 * MIB)],
+    ids=["busy", "drops", "forbidden"],
+)
+def test_what_lies_after_a_gap(
+    answer: f.Step, sent: int, gapped: str, faulty: FaultyServer, tmp_path: Path
+) -> None:
+    """It is given up only where the server serves no parts, and the version is never forgotten."""
+    faulty.add("/model.bin", SLOW, answer, SLOW)
+    (end,) = fetch(gapped, tmp_path, connections=Connections(per_host=1)).of(ModelFileDownloadEnd)
+    assert end.successful, end.message
+    assert (tmp_path / "m" / "model.bin").read_bytes() == BODY
+    asked = [(r.headers["range"], r.headers["if-range"]) for r in faulty.requests]
+    assert asked[0] == (f"bytes={MIB}-", '"v1"')
+    assert asked[2] == (f"bytes={5 * MIB}-", '"v1"')
+    assert sent <= sum(request.sent for request in faulty.requests[2:]) < sent + MIB
 
 
 def test_files_share_a_hosts_connections() -> None:

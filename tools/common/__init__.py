@@ -31,6 +31,13 @@ if TYPE_CHECKING:
     from .errors import TransferError as TransferError
     from .errors import UnsafePathError as UnsafePathError
     from .errors import UsageError as UsageError
+    from .keeping import adopt as adopt
+    from .keeping import cache_info as cache_info
+    from .keeping import delete as delete
+    from .keeping import installed as installed
+    from .keeping import prune_cache as prune_cache
+    from .keeping import verify as verify
+    from .keeping import verify_cache as verify_cache
     from .model import Model as Model
     from .model import ModelFile as ModelFile
     from .probing import Finding as Finding
@@ -49,6 +56,15 @@ _HOME = {
         "TransferError",
         "UnsafePathError",
         "UsageError",
+    ),
+    "keeping": (
+        "adopt",
+        "cache_info",
+        "delete",
+        "installed",
+        "prune_cache",
+        "verify",
+        "verify_cache",
     ),
     "model": ("Model", "ModelFile"),
     "probing": ("Finding", "probe"),

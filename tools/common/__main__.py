@@ -72,6 +72,7 @@ def _installed(tool: str) -> int:
 # The entry points of the installed commands, which may be started through a link of any name.
 downloader = partial(_installed, "downloader")
 info_dumper = partial(_installed, "info_dumper")
+inventory = partial(_installed, "inventory")
 sources = partial(_installed, "sources")
 
 

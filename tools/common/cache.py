@@ -8,19 +8,22 @@ Beside them, in `<cache>/urls`, is what leads from URLs to files that nobody pub
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
-import shutil
 from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from .checksum import Checksum
-from .claiming import claim
-from .disk import storage_errors
+from .disk import hard_link, storage_errors
 from .errors import StorageError
-from .partial import Partial
+from .leftovers import clear_away
+from .proofs import Proofs
 from .url_notes import UrlNote, UrlNotes, address_key
+
+if TYPE_CHECKING:
+    from .partial import Partial
 
 FORMAT = "1"
 
@@ -28,8 +31,10 @@ FORMAT = "1"
 class Cache:
     """One cache directory. Its files are named by their checksums, so a name tells what to expect."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, links: bool = False) -> None:
+        self.folder, self.links = folder, links
+        self.proofs = Proofs(folder)
+        self._refusals = itertools.count()
         self._root = folder / FORMAT
         self._staging = self._root / "staging"
         self.notes = UrlNotes(folder)
@@ -49,10 +54,14 @@ class Cache:
         Whoever fetches a file that belongs into the cache holds it, so that many machines or
         processes with one cache fetch each file once.
         """
+        from .claiming import claim
+
         return claim(self._staging / checksum.value)
 
     def reserve_address(self, address: str) -> Partial | None:
         """The same for what a URL gives, as long as nobody knows its checksum."""
+        from .claiming import claim
+
         return claim(self._staging / address_key(address))
 
     def noted(self, addresses: Iterable[str]) -> UrlNote | None:
@@ -68,27 +77,48 @@ class Cache:
             self.drop(checksum)  # it will never be a file
             raise
 
-    def fill(self, reservation: Partial, checksum: Checksum, file: Path) -> None:
-        """Keep a copy of a verified file; raises StorageError."""
+    def fill(self, reservation: Partial, checksum: Checksum, file: Path, mtime_ns: int) -> None:
+        """Keep a copy of a file that was verified when it had this time; raises StorageError."""
         entry = self.path(checksum)
         try:
             reservation.reset()  # a killed process may have begun a copy
             with storage_errors(entry), file.open("rb", buffering=0) as source:
-                deque(reservation.copy(source.fileno()), maxlen=0)
-            self.accept(reservation, checksum)
+                entry.parent.mkdir(parents=True, exist_ok=True)
+                shared = reservation.clone(source.fileno())
+                if not shared:
+                    deque(reservation.copy(source.fileno()), maxlen=0)
+                unchanged = os.fstat(source.fileno()).st_mtime_ns == mtime_ns
+            reservation.finish(entry)
+            if shared and unchanged:
+                self._prove(checksum)
         except StorageError:
             reservation.discard()  # part of a copy is of no use, and may be what fills the disk
             raise
 
-    def accept(self, reservation: Partial, checksum: Checksum) -> None:
-        """Give what was written into a reservation its place; raises StorageError."""
+    def clear_away(self) -> None:
+        """Remove what killed processes left in staging; nothing of it could be gone on with."""
+        clear_away(self._staging)
+
+    def link(self, checksum: Checksum, file: Path, mtime_ns: int) -> None:
+        """Keep the verified file itself under a second name, read-only; raises OSError."""
         entry = self.path(checksum)
-        with storage_errors(entry):
-            entry.parent.mkdir(parents=True, exist_ok=True)
-        reservation.finish(entry)
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        linked = hard_link(file, entry, os.stat(file))
+        if linked.st_mtime_ns == mtime_ns:
+            self.proofs.add(checksum, linked)
+
+    def _prove(self, checksum: Checksum) -> None:
+        with contextlib.suppress(OSError):
+            self.proofs.add(checksum, os.stat(self.path(checksum)))
+
+    def first_refusal(self) -> bool:
+        """Whether this is the first link that could not be made."""
+        return next(self._refusals) == 0
 
     def drop(self, checksum: Checksum) -> None:
         """Remove a broken entry, whatever it is."""
+        import shutil
+
         path = self.path(checksum)
         if os.path.isdir(path) and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)

@@ -27,7 +27,7 @@ class Hasher(Protocol):
         """The digest of everything taken so far, lower-case hex."""
 
 
-class Checksum(msgspec.Struct, frozen=True):
+class Checksum(msgspec.Struct, frozen=True, gc=False):
     """A digest that names its algorithm; prints as `sha384:<hex>`."""
 
     type: str

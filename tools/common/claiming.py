@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import secrets
 from pathlib import Path
 
 import filelock
@@ -12,16 +12,18 @@ from .disk import storage_errors
 from .partial import PLAIN, Partial
 from .paths import PARTIAL_SUFFIX
 
+_RACES = 8
+"""How often a folder may vanish before it has to be for another reason."""
+
 
 def claim(destination: Path) -> Partial | None:
     """The file in flight for this destination, or None while another process works on it.
 
     Where locks do not work the file has a name of its own: it is not resumed, and the rename decides.
     """
-    path = destination.with_name(destination.name + PARTIAL_SUFFIX)
+    path = Path(f"{destination}{PARTIAL_SUFFIX}")
     with storage_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, created = _open(path)
+        handle, created = _open_in_folder(path)
         try:
             locked = filelock.lock_descriptor(handle, blocking=False)
         except OSError:
@@ -36,6 +38,16 @@ def claim(destination: Path) -> Partial | None:
         return None
 
 
+def _open_in_folder(path: Path) -> tuple[int, bool]:
+    """The same, and its folder, which another process may tidy away just before it is needed."""
+    for _ in range(_RACES):
+        with contextlib.suppress(FileNotFoundError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return _open(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return _open(path)
+
+
 def _open(path: Path) -> tuple[int, bool]:
     """The file in flight, and whether it was not there before."""
     flags = os.O_RDWR | os.O_CREAT | PLAIN
@@ -46,7 +58,7 @@ def _open(path: Path) -> tuple[int, bool]:
 
 
 def _claim_alone(destination: Path) -> Partial:
-    alone = destination.with_name(f"{destination.name}.{secrets.token_hex(4)}{PARTIAL_SUFFIX}")
+    alone = destination.with_name(f"{destination.name}.{os.urandom(4).hex()}{PARTIAL_SUFFIX}")
     return Partial(destination, alone, _open(alone)[0], shared=False)
 
 

@@ -51,10 +51,25 @@ class Host(NamedTuple):
 
 
 class Credential(NamedTuple):
-    """A header that proves who asks; `name` is shown to people, `header` never."""
+    """A header that proves who asks; `name` is shown to people, `header` never.
+
+    Without a header it is one that the host wants and nobody gave; `advice` says how to get one.
+    """
 
     name: str
-    header: tuple[str, str]
+    header: tuple[str, str] | None
+    advice: str = ""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What is sent."""
+        return dict([self.header]) if self.header else {}
+
+    @property
+    def refusal(self) -> str:
+        """Why the host said no, in words for whoever was refused."""
+        problem = "was sent and refused" if self.header else "was not given"
+        return f"{self.name} {problem}" + (f"; {self.advice}" if self.advice else "")
 
     @property
     def key(self) -> str:
@@ -62,6 +77,16 @@ class Credential(NamedTuple):
         return f"{self.name} ({hash(self.header):x})"
 
 
+_given: dict[str, tuple[Host, Credential]] = {}
+"""Credentials that the user gave for a host in this process, by what they are for."""
+
+
+def give(purpose: str, url: str, credential: Credential) -> None:
+    """Send this credential to exactly the URL's host from now on; none that was given before for it."""
+    _given[purpose] = (host_of(url), credential)
+
+
+@lru_cache(maxsize=1024)
 def host_of(url: str) -> Host:
     """Whom a request for the URL reaches; ValueError where programs could read it differently."""
     parts = urlsplit(url)
@@ -71,7 +96,7 @@ def host_of(url: str) -> Host:
 
 
 def credential_for(url: str) -> Credential | None:
-    """The credential for exactly this URL's host: from the URL, the environment, or netrc.
+    """The credential for exactly this URL's host: from the URL, the user, the environment, or netrc.
 
     Raises TransferError for a token that cannot be sent.
     """
@@ -82,12 +107,15 @@ def credential_for(url: str) -> Credential | None:
     if parts.username or parts.password:
         user, password = unquote(parts.username or ""), unquote(parts.password or "")
         return _basic(f"the password in the URL of {host.name}", user, password)
+    given = next((credential for at, credential in _given.values() if at == host), None)
+    if given and given.header:
+        return given
     variable = _token_variable(host)
     if token := os.environ.get(variable, "").strip():
         return _bearer(variable, token, url)
     hosts, _ = _netrc()
     if host.name not in hosts:
-        return None
+        return given
     return _basic(f"{_netrc_path()} for {host.name}", *hosts[host.name])
 
 
@@ -215,10 +243,13 @@ def _ca_bundle(url: str) -> str | bool:
 
 def without_userinfo(url: str) -> str:
     """The URL as it is requested: the user and password travel in a header instead."""
+    if "@" not in url:
+        return url
     parts = urlsplit(url)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
+@lru_cache(maxsize=1024)
 def mask(url: str) -> str:
     """The URL as it may be shown or stored: no user, no password, no secret-looking parameters.
 

@@ -9,7 +9,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
-from .api import DownloadFailed, fetch, make_engine
+from .api import DownloadFailed
+from .cache import Cache
 from .catalog import omz
 from .catalog.omz.config import ConfigReader
 from .catalog.urls import models_of, parse_entry
@@ -19,6 +20,8 @@ from .errors import CatalogError, Interrupted, UnsafePathError, UsageError
 from .events import Report
 from .model import KNOWN_PRECISIONS, Model
 from .paths import STATE_DIR, safe_path
+from .running import fetch, make_engine
+from .variants import EVERY_VARIANT
 
 _ALGORITHM = "sha384"  # that of Open Model Zoo's own files
 
@@ -66,12 +69,13 @@ def draft_of_urls(
     Raises CatalogError for entries that make no sense, DownloadFailed or Interrupted.
     """
     (model,) = models_of([parse_entry(f"{name}/{entry}") for entry in entries], "draft")
-    engine = make_engine(report=report, cache_dir=cache_dir, attempts=num_attempts, timeout=timeout)
+    cache = None if cache_dir is None else Cache(cache_dir)
+    engine = make_engine(report=report, cache=cache, attempts=num_attempts, timeout=timeout)
     with storage_errors(tree):
         tree.mkdir(parents=True, exist_ok=True)
         folder = tempfile.TemporaryDirectory(prefix=".draft-", dir=tree)
     with folder:
-        summary = fetch([model], Path(folder.name), None, 1, engine)
+        summary = fetch([model], Path(folder.name), EVERY_VARIANT, 1, engine)
     if summary.interrupted:
         raise Interrupted
     if not summary.successful:

@@ -12,14 +12,15 @@ import msgspec
 
 from .cache import Cache
 from .cancel import Cancel
-from .checksum import Checksum
+from .checksum import CHUNK, Checksum
 from .clock import Clock
+from .concurrency import Sample
 from .credentials import mask
 from .errors import Reason, TransferError
 from .events import Event, ModelFileDownloadProgress, OriginKind, Report
-from .gates import Connections, Gates, RateLimit, backoff
-from .model import ModelFile, Origin
-from .receipts import Input
+from .gates import Connections, Gates, Lesson, RateLimit, backoff, cube, keep_to_oneself
+from .inputs import Input
+from .model import ModelFile, Origin, Retries
 from .stores import Stores
 from .url_notes import address_of
 
@@ -27,17 +28,26 @@ DEFAULT_ALGORITHM = "sha256"  # for files whose catalog tells no checksum
 STALLED = 1024  # bytes per second, averaged over the timeout
 
 
+def _ignore(size: int | None) -> None:
+    """Nobody wants to know."""
+
+
 class Job(msgspec.Struct, frozen=True):
-    """One file of one model, where it goes, and its origins in the order to be tried."""
+    """One file of one model, where it goes, and its origins in the order to be tried.
+
+    `announce` is called with the file's size (None: unknown) as soon as there is news of it.
+    """
 
     model: str
     file: ModelFile
     destination: Path
     origins: tuple[Origin, ...]
+    retries: Retries = Retries()
     before: Input | None = None
     """What a receipt says of such a file, where no checksum is published that would say more."""
     replaces: bool = False
     """Whether another version is wanted than the one that may be at the destination."""
+    announce: Callable[[int | None], None] = _ignore
 
     @property
     def title(self) -> str:
@@ -64,11 +74,12 @@ class Delivery(msgspec.Struct, frozen=True):
 
 
 class Traffic:
-    """Counts the bytes that came, finished files or not."""
+    """Counts the bytes that came, finished files or not, and what else tells how a run goes."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._bytes: Counter[OriginKind] = Counter()
+        self._ended = self._troubles = 0
 
     def add(self, kind: OriginKind, count: int) -> None:
         """So many more came from there."""
@@ -77,6 +88,21 @@ class Traffic:
 
     def __getitem__(self, kind: OriginKind) -> int:
         return self._bytes[kind]
+
+    def file_ended(self) -> None:
+        """One more file has come, or will not."""
+        with self._lock:
+            self._ended += 1
+
+    def trouble(self) -> None:
+        """A server could not answer, and may be asked again."""
+        with self._lock:
+            self._troubles += 1
+
+    def sample(self) -> Sample:
+        """How the run goes."""
+        with self._lock:
+            return Sample(self._bytes.total(), self._ended, self._troubles)
 
 
 @dataclass(frozen=True)
@@ -88,7 +114,8 @@ class Engine:
     report: Report
     clock: Clock
     cancel: Cancel
-    attempts: int = 1
+    attempts: int | None = None
+    """Attempts for each file; None: as many as its model wants."""
     timeout: float = 60.0
     force: bool = False
     refresh: bool = False
@@ -96,17 +123,27 @@ class Engine:
     backoff: Callable[[int], float] = backoff
     connections: Connections = field(default_factory=Connections)
     limit_rate: float | None = None
+    share: Callable[[Lesson], None] = keep_to_oneself
     traffic: Traffic = field(default_factory=Traffic)
     gates: Gates = field(init=False)
     limit: RateLimit = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "gates", Gates(self.clock))
+        object.__setattr__(self, "gates", Gates(self.clock, self.share))
         object.__setattr__(self, "limit", RateLimit(self.limit_rate, self.clock, self.cancel))
-        object.__setattr__(self, "report", _one_at_a_time(self.report))
+        object.__setattr__(self, "report", one_at_a_time(self.report))
+
+    def attempts_for(self, job: Job) -> int:
+        """How often each origin of this file is tried."""
+        return self.attempts or job.retries.attempts
+
+    def wait_after(self, attempt: int, job: Job) -> float:
+        """Seconds to wait after this attempt at the file has failed."""
+        return cube(attempt) if job.retries.cubic else self.backoff(attempt)
 
 
-def _one_at_a_time(report: Report) -> Report:
+def one_at_a_time(report: Report) -> Report:
+    """The report, safe to be called from several threads."""
     lock = threading.Lock()
 
     def locked(event: Event) -> None:
@@ -139,16 +176,19 @@ class Progress:
 
     def __init__(self, job: Job, engine: Engine, kind: OriginKind) -> None:
         self._job, self._engine, self._kind = job, engine, kind
-        self._shown, self._size = float("-inf"), -1
+        self._shown, self._size = engine.clock.now(), -1
 
     def add(self, count: int) -> None:
         """So many bytes came from there."""
         self._engine.traffic.add(self._kind, count)
 
     def show(self, size: int, last: bool = False) -> None:
-        """Report that `size` bytes are here: the first time, from time to time, and at last."""
+        """Report that `size` bytes are here: from time to time, and at last."""
         now = self._engine.clock.now()
-        if (last and size != self._size) or now - self._shown >= self._engine.progress_interval:
+        due = now - self._shown >= self._engine.progress_interval
+        # A small file is there before anybody can look; of a large one they want to see that it comes.
+        first = self._size < 0 and size >= CHUNK
+        if due or first or (last and size != self._size):
             self._shown, self._size = now, size
             event = ModelFileDownloadProgress(
                 model=self._job.model, model_file=self._job.file.name, size=size, origin=self._kind

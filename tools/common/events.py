@@ -18,6 +18,9 @@ SCHEMA_VERSION = 1
 OriginKind = Literal["network", "cache", "local"]
 """Where a file came from: a server, the cache, or this machine (already there, or a file URL)."""
 
+Verdict = Literal["whole", "changed", "missing", "unreadable", "gone"]
+"""What a file on this disk is; `gone`: somebody has deleted or replaced it meanwhile, on purpose."""
+
 Size = Annotated[int, msgspec.Meta(ge=0, description="bytes")]
 Seconds = Annotated[float, msgspec.Meta(ge=0, description="seconds")]
 
@@ -135,6 +138,51 @@ class RunEnd(Event, frozen=True, tag="run_end"):
     reason: Reason | None = None
 
 
+class VerifyBegin(Event, frozen=True, tag="verify_begin"):
+    """The first event when files on this disk are hashed again; `size` is what there is to read."""
+
+    schema_version: int
+    files: Annotated[int, msgspec.Meta(ge=0)]
+    size: Size
+
+
+class FileVerifyBegin(Event, frozen=True, tag="file_verify_begin"):
+    """Hashing of a file starts. `model` is left out for entries of a cache."""
+
+    path: str
+    size: Size
+    model: str | None = None
+
+
+class FileVerifyProgress(Event, frozen=True, tag="file_verify_progress"):
+    """`size` bytes of the file have been hashed."""
+
+    path: str
+    size: Size
+    model: str | None = None
+
+
+class FileVerifyEnd(Event, frozen=True, tag="file_verify_end"):
+    """What a file turned out to be; `checksum` is what it has, `message` says what is wrong."""
+
+    path: str
+    state: Verdict
+    model: str | None = None
+    checksum: str | None = None
+    message: str | None = None
+
+
+class VerifyEnd(Event, frozen=True, tag="verify_end"):
+    """Everything has been hashed, or the user did not want to wait; `size` bytes were read."""
+
+    successful: bool
+    files: Annotated[int, msgspec.Meta(ge=0)]
+    files_failed: Annotated[int, msgspec.Meta(ge=0)]
+    size: Size
+    seconds: Seconds
+    reason: Reason | None = None
+
+
 class Notice(Event, frozen=True, tag="notice"):
     """A warning for people. It goes to stderr and never into the JSON stream."""
 
@@ -153,6 +201,11 @@ AnyEvent = (
     | ModelPostprocessingBegin
     | ModelPostprocessingEnd
     | RunEnd
+    | VerifyBegin
+    | FileVerifyBegin
+    | FileVerifyProgress
+    | FileVerifyEnd
+    | VerifyEnd
 )
 """The events of the JSON stream."""
 

@@ -16,7 +16,7 @@ from .credentials import mask
 from .engine import Delivery, Engine, Job
 from .errors import StorageError, TransferError
 from .events import Notice
-from .keeping import keep, remember
+from .remembering import keep, remember
 from .stores import Published, Publisher
 from .transfer import Waits, bring, patiently, take_turns
 
@@ -74,7 +74,7 @@ def _fetch_in_turn(job: Job, engine: Engine, cache: Cache) -> Waits[Delivery]:
         if cache.noted(addresses) != seen and (found := (yield from from_cache(job, engine))):
             return found
         delivery = yield from bring(job, engine)
-        keep(job, delivery, reservation, cache, engine)
+        keep(job, delivery, engine, cache, reservation)
         return delivery
 
 
@@ -90,6 +90,8 @@ def _with_published(job: Job, engine: Engine) -> Waits[Job]:
         size = told.size if told and told.size is not None else job.file.size
         if told is None or job.file.size not in (None, size):
             break
+        if size is not None:
+            job.announce(size)
         file = msgspec.structs.replace(job.file, size=size, checksum=told.checksum)
         return msgspec.structs.replace(job, file=file)
     return job

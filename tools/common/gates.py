@@ -6,7 +6,9 @@ import contextlib
 import random
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+
+import msgspec
 
 from .cancel import Cancel
 from .clock import Clock
@@ -22,11 +24,39 @@ def backoff(attempt: int) -> float:
     return min(MAX_WAIT, power) * random.uniform(0.8, 1.2)
 
 
-class Gates:
-    """Hosts that asked to be left alone for a while, and credentials that were refused."""
+def cube(attempt: int) -> float:
+    """Seconds to wait after attempt number `attempt`: its cube, up to a day."""
+    return float(min(attempt, 44) ** 3)
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+
+class Hold(msgspec.Struct, frozen=True, tag=True):
+    """A host asked to be left alone for so many seconds."""
+
+    gate: str
+    seconds: float
+
+
+class Refusal(msgspec.Struct, frozen=True, tag=True):
+    """A credential (a `Credential.key`) was refused."""
+
+    credential: str
+
+
+Lesson = Hold | Refusal
+
+
+def keep_to_oneself(lesson: Lesson) -> None:
+    """There is nobody else to tell."""
+
+
+class Gates:
+    """Hosts that asked to be left alone for a while, and credentials that were refused.
+
+    What is learned is passed on to `share`, for whoever else works on the same run.
+    """
+
+    def __init__(self, clock: Clock, share: Callable[[Lesson], None] = keep_to_oneself) -> None:
+        self._clock, self._share = clock, share
         self._lock = threading.Lock()
         self._closed_until: dict[str, float] = {}
         self._refused: set[str] = set()
@@ -38,20 +68,29 @@ class Gates:
 
     def hold(self, url: str, seconds: float) -> None:
         """Leave the URL's host alone for so long."""
-        with self._lock:
-            until = self._clock.now() + seconds
-            self._closed_until[_gate(url)] = max(until, self._closed_until.get(_gate(url), 0.0))
+        self.learn(lesson := Hold(_gate(url), seconds))
+        self._share(lesson)
 
     def refuse(self, credential: str) -> None:
         """Remember that this credential (a `Credential.key`) was refused."""
+        self.learn(lesson := Refusal(credential))
+        self._share(lesson)
+
+    def learn(self, lesson: Lesson) -> None:
+        """Respect what was learned, here or elsewhere."""
         with self._lock:
-            self._refused.add(credential)
+            if isinstance(lesson, Refusal):
+                self._refused.add(lesson.credential)
+                return
+            until = self._clock.now() + lesson.seconds
+            self._closed_until[lesson.gate] = max(until, self._closed_until.get(lesson.gate, 0.0))
 
     def check(self, url: str) -> None:
         """Raise TransferError when the request would send a credential that was refused before."""
         credential = credential_for(url) if self._refused else None
         if credential and credential.key in self._refused:
-            problem = f"not asked: {credential.name} was refused for another file"
+            why = "was refused for another file" if credential.header else "was not given"
+            problem = f"not asked: {credential.name} {why}"
             raise TransferError(Reason.ACCESS_DENIED, problem, url=mask(url))
 
 
@@ -67,6 +106,10 @@ class Connections:
         self._files: Counter[str] = Counter()
         self._parts: Counter[str] = Counter()
         self._single: set[str] = set()
+
+    def part(self, members: int) -> Connections:
+        """What one of so many processes may have."""
+        return Connections(max(1, self._total // members), max(1, self._per_host // members))
 
     @contextlib.contextmanager
     def file(self, url: str) -> Iterator[None]:

@@ -29,7 +29,6 @@ class FileHasher:
         self._hasher = new_hasher(algorithm)
         self._position = self._goal = 0
         self._pieces: deque[tuple[int, bytes]] = deque()
-        self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._error: OSError | None = None
         self._closed = False
@@ -43,30 +42,31 @@ class FileHasher:
             return
         if size <= self._position:
             return
+        if self._thread is None:
+            self._changed = threading.Condition()
+            self._thread = threading.Thread(target=self._run, name="modelzoo-hash", daemon=True)
+            self._thread.start()
         with self._changed:
             self._goal = size
             if data and len(self._pieces) < PENDING:
                 self._pieces.append((offset, data))
             self._changed.notify_all()
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="modelzoo-hash", daemon=True)
-            self._thread.start()
 
     def checksum(self) -> Checksum:
         """The checksum of everything that is there; waits for it. Raises OSError."""
-        with self._changed:
-            while self._position < self._goal and self._error is None:
-                self._changed.wait()
+        if self._thread is not None:
+            with self._changed:
+                self._changed.wait_for(lambda: self._position >= self._goal or self._error)
         if self._error is not None:
             raise self._error
         return Checksum(self._algorithm, self._hasher.hexdigest())
 
     def close(self) -> None:
         """End the thread; wait for it, since it uses the file."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
+        self._closed = True
         if self._thread is not None:
+            with self._changed:
+                self._changed.notify_all()
             self._thread.join()
             self._thread = None
 

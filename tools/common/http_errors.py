@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from .credentials import CA_VARIABLES, mask
 from .errors import Reason, TransferError
@@ -13,21 +12,25 @@ from .errors import Reason, TransferError
 _ADVICE = f"{CA_VARIABLES[0]} can name a file of certificates to trust"
 
 
-@contextlib.contextmanager
-def translated_errors(url: str) -> Iterator[None]:
+class translated_errors:
     """Turn what the libraries of the network raise inside into TransferError about `url`."""
-    outside = sys.exc_info()[1]  # what is being handled already is no cause of what happens inside
-    try:
-        yield
-    except TransferError:
-        raise
-    except Exception as error:
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        # What is being handled already is no cause of what happens inside.
+        self._outside = sys.exc_info()[1]
+
+    def __enter__(self) -> None:
+        """Nothing to prepare."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if not isinstance(error, Exception) or isinstance(error, TransferError):
+            return
         causes: list[BaseException] = [error]
-        while (inner := causes[-1].__cause__ or causes[-1].__context__) not in (None, outside):
+        while (inner := causes[-1].__cause__ or causes[-1].__context__) not in (None, self._outside):
             causes.append(inner)
-        if translated := _translate(causes, mask(url)):
+        if translated := _translate(causes, mask(self._url)):
             raise translated from None  # the texts of its causes hold the URL with its secrets
-        raise
 
 
 def _translate(causes: Sequence[BaseException], url: str) -> TransferError | None:

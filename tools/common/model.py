@@ -5,9 +5,10 @@ They are frozen and do no I/O. What a field means is described in docs/catalog.m
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container
 from typing import Annotated, Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 import msgspec
 
@@ -51,7 +52,11 @@ TASK_TYPES = (
 )
 
 
-class Origin(msgspec.Struct, frozen=True):
+_ABSOLUTE = re.compile("[A-Za-z][A-Za-z0-9+.-]*:")
+"""A URL with a scheme (RFC 3986, 3.1)."""
+
+
+class Origin(msgspec.Struct, frozen=True, gc=False):
     """Where bytes come from: a URL as written in the catalog, and what it is relative to."""
 
     written: str
@@ -60,10 +65,10 @@ class Origin(msgspec.Struct, frozen=True):
     @property
     def url(self) -> str:
         """The absolute URL."""
-        return self.written if urlsplit(self.written).scheme else urljoin(self.base, self.written)
+        return self.written if _ABSOLUTE.match(self.written) else urljoin(self.base, self.written)
 
 
-class ModelFile(msgspec.Struct, frozen=True):
+class ModelFile(msgspec.Struct, frozen=True, gc=False):
     """One file of a model: relative POSIX path, size in bytes, and mirrors in order of preference."""
 
     name: str
@@ -71,6 +76,9 @@ class ModelFile(msgspec.Struct, frozen=True):
     checksum: Checksum | None
     origins: tuple[Origin, ...]
     variant: str | None = None
+    """A precision, or what the file is made for, as variants.py writes it; None: it is for all."""
+    estimate: int | None = None
+    """Bytes that such files have as a rule, where the size is unknown."""
 
 
 class RegexReplace(msgspec.Struct, frozen=True, tag_field="$type", tag="regex_replace"):
@@ -94,6 +102,14 @@ class UnpackArchive(msgspec.Struct, frozen=True, tag_field="$type", tag="unpack_
 
 
 Step = RegexReplace | UnpackArchive
+
+
+class Retries(msgspec.Struct, frozen=True):
+    """How patient its files' server wants the run to be, where the user does not say."""
+
+    attempts: int = 1
+    cubic: bool = False
+    """Whether the waits are the cubes of the attempts: 1, 8, 27, 64 … seconds."""
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,6 +138,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     """The folder of the model's configuration on this machine, where the format has one."""
     home: str = ""
     """Where the program that it belongs to keeps its files; used unless another place is told."""
+    retries: Retries = Retries()
 
     @property
     def qualified(self) -> str:
@@ -135,12 +152,6 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     def name_of(self, path: str) -> str:
         """The file of the model that has this path in the output directory."""
         return path[len(self.subdirectory) + 1 :] if self.subdirectory else path
-
-    def files_of(self, precisions: frozenset[str] | None) -> tuple[ModelFile, ...]:
-        """The files to fetch when only these precisions are wanted (None: all)."""
-        if precisions is None:
-            return self.files
-        return tuple(f for f in self.files if f.variant is None or f.variant in precisions)
 
     def variant_of(self, path: str) -> str | None:
         """The variant of a file in the model's folder: one that comes, or was made from one.

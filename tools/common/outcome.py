@@ -6,7 +6,8 @@ import msgspec
 
 from .engine import Delivery
 from .errors import ModelZooError, Reason
-from .events import ModelFileDownloadEnd, OriginKind, RunEnd
+from .events import ModelFileDownloadBegin, ModelFileDownloadEnd, OriginKind, RunEnd
+from .plan import FilePlan
 
 
 class FileOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -68,15 +69,49 @@ def succeeded(outcome: FileOutcome, delivery: Delivery) -> FileOutcome:
     )
 
 
+def installed(file: FilePlan) -> FileOutcome:
+    """The outcome of a file that a receipt vouches for: nothing had to be done."""
+    record = file.record
+    assert record is not None, "an installed file has a record"
+    return FileOutcome(
+        name=file.file.name,
+        path=file.path,
+        successful=True,
+        origin="local",
+        size=record.size,
+        checksum=str(record.checksum) if record.checksum else None,
+        verified=record.verified,
+        url=record.origin,
+    )
+
+
 def failed(outcome: FileOutcome, error: ModelZooError) -> FileOutcome:
     """The outcome of a file that is not."""
     return msgspec.structs.replace(outcome, successful=False, reason=error.reason, message=str(error))
 
 
-def end_event(model: str, path: str, outcome: FileOutcome) -> ModelFileDownloadEnd:
+def without_work(file: FilePlan, why: ModelZooError) -> FileOutcome:
+    """The outcome of a file that nothing was done for."""
+    if file.record:
+        return installed(file)
+    return failed(FileOutcome(name=file.file.name, path=file.path, successful=False), why)
+
+
+def begin_event(file: FilePlan, size: int | None) -> ModelFileDownloadBegin:
+    """The event that tells that work on a file of this size begins."""
+    return ModelFileDownloadBegin(
+        model=file.model.id,
+        model_file=file.file.name,
+        size=-1 if size is None else size,
+        size_known=size is not None,
+        path=file.destination,
+    )
+
+
+def end_event(file: FilePlan, outcome: FileOutcome) -> ModelFileDownloadEnd:
     """The event that tells a file's outcome."""
     return ModelFileDownloadEnd(
-        model=model,
+        model=file.model.id,
         model_file=outcome.name,
         successful=outcome.successful,
         origin=outcome.origin,
@@ -84,7 +119,7 @@ def end_event(model: str, path: str, outcome: FileOutcome) -> ModelFileDownloadE
         checksum=outcome.checksum,
         verified=outcome.verified,
         seconds=outcome.seconds,
-        path=path,
+        path=file.destination,
         reason=outcome.reason,
         message=outcome.message,
     )

@@ -19,7 +19,7 @@ from types import TracebackType
 import msgspec
 
 from .checksum import Checksum
-from .disk import copy_range, read_at, storage_error, storage_errors, write_at
+from .disk import clone, copy_range, read_at, storage_error, storage_errors, write_at
 from .errors import Reason
 from .hashing import FileHasher
 from .ranges import Range, Ranges
@@ -27,7 +27,7 @@ from .ranges import Range, Ranges
 WORTH_RESUMING = 1 << 20
 """Bytes from which on the origin of a partial file is remembered; less is sooner fetched again."""
 
-NOTES_EVERY = 4 << 20
+NOTES_EVERY = 1 << 20
 """Bytes between notes on a file with gaps: what of it a killed run loses."""
 
 _MAX_NOTES = 1 << 16  # bytes
@@ -65,6 +65,7 @@ class Partial:
         self._provenance: Provenance | None = None
         self._later = Ranges()
         self._noted, self._since_notes = False, 0
+        self._may_have_notes = shared
         self._named = False
         self.size = os.fstat(handle).st_size if shared else 0
         """Bytes that are there from the beginning, without a gap."""
@@ -81,6 +82,8 @@ class Partial:
     @property
     def received(self) -> int:
         """Bytes that are there, those after gaps included."""
+        if not self._later:
+            return self.size
         with self._lock:
             return self.size + sum(stop - start for start, stop in self._later)
 
@@ -96,7 +99,7 @@ class Partial:
 
     @property
     def _notes(self) -> Path:
-        return self.path.with_name(self.path.name + ".json")
+        return Path(f"{self.path}.json")
 
     def _read_notes(self) -> None:
         # Notes from a killed run may be cut off, others may hold anything: then there are none.
@@ -131,10 +134,12 @@ class Partial:
         self.size, self._later = size, Ranges()
 
     def close_gaps(self) -> None:
-        """Throw away the bytes after the first gap."""
+        """Throw away the bytes after the first gap; where the others came from is still known."""
+        known = self._provenance
         with storage_errors(self.path):
             self._forget()
             self._truncate(self.size)
+        self._provenance = known
 
     def write(self, data: bytes, offset: int | None = None) -> None:
         """Put bytes at `offset`, or at the end; raises StorageError, and then keeps what fitted."""
@@ -148,6 +153,13 @@ class Partial:
             raise storage_error(error, self.path) from error
         finally:
             self._account(start, data[:written] if written < len(data) else data)
+
+    def clone(self, source: int) -> bool:
+        """Share all blocks of another open file, which nobody hashes; False where that cannot be."""
+        self.reset()
+        if shared := clone(source, self._handle):
+            self.size = os.fstat(self._handle).st_size
+        return shared
 
     def copy(self, source: int) -> Iterator[int]:
         """Append what another open file holds from `size` on; yields each size reached.
@@ -183,6 +195,8 @@ class Partial:
 
     def _note_in_time(self, start: int, stop: int) -> None:
         """Before bytes come after a gap it must be on record which ones are there."""
+        if start == self.size and not self._later and (self._noted or stop < WORTH_RESUMING):
+            return
         with self._lock:
             gaps = bool(self._later) or start > self.size
             if gaps:
@@ -196,6 +210,7 @@ class Partial:
 
     def _write_notes(self, provenance: Provenance, gaps: bool) -> None:
         ranges = ((0, self.size), *self._later) if gaps else ()
+        self._may_have_notes = True
         handle = os.open(self._notes, os.O_WRONLY | os.O_CREAT | PLAIN, 0o666)
         with open(handle, "wb") as file:
             file.write(msgspec.json.encode(_Notes(provenance, ranges)))
@@ -247,8 +262,9 @@ class Partial:
             self._named = True
 
     def _forget(self) -> None:
-        if self._shared:
+        if self._may_have_notes:
             self._notes.unlink(missing_ok=True)
+            self._may_have_notes = False
         self._provenance, self._noted = None, False
 
     def _let_go(self) -> None:

@@ -1,4 +1,4 @@
-"""The trust boundary for paths: every name from outside passes `safe_path` before it touches a disk."""
+"""The trust boundary for paths: every name from outside passes here before it touches a disk."""
 
 from __future__ import annotations
 
@@ -24,6 +24,12 @@ _IN_FLIGHT = (PARTIAL_SUFFIX, PARTIAL_SUFFIX + ".json")
 
 def safe_path(name: str) -> PurePosixPath:
     """The relative POSIX path that `name` means, or UnsafePathError with the rule it breaks."""
+    require_safe(name)
+    return PurePosixPath(name)
+
+
+def require_safe(name: str) -> None:
+    """Raise UnsafePathError, with the rule it breaks, for a name that is no safe relative path."""
     # A very long path cannot be created on most systems and would fail only halfway through a run.
     if not name or len(name) > 1024:
         raise UnsafePathError(name[:80], "must have 1 to 1024 characters")
@@ -38,7 +44,6 @@ def safe_path(name: str) -> PurePosixPath:
     # What the tools keep for themselves must not be planted by a catalog, by its short name either.
     if _OURS.fullmatch(name.split("/")[0]):
         raise UnsafePathError(name, f"{STATE_DIR} is kept for the tools")
-    return PurePosixPath(name)
 
 
 def _check_part(name: str, part: str) -> None:

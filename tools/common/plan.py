@@ -1,22 +1,24 @@
-"""What a run would have to do: which files are there, how many bytes are missing, whether they fit."""
+"""What a run would have to do: which files are there, how many bytes are missing."""
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
 from .cache import Cache
-from .claiming import partial_size
-from .disk import device, existing_parent, file_size, free_space, readable
+from .disk import file_size
 from .engine import Job
-from .errors import ModelZooError, Reason, StorageError
+from .errors import ModelZooError
+from .inputs import Input
 from .model import ORIGINAL_SUFFIX, Model, ModelFile, Origin, RegexReplace, Step
 from .paths import clash
 from .receipts import Receipt, Receipts, vouched_files
+from .variants import Variants
 
 State = Literal["installed", "present", "partial", "cached", "absent"]
 """`installed`: a receipt vouches for it; `present`: there, to be checked; `partial`: begun."""
@@ -25,12 +27,44 @@ State = Literal["installed", "present", "partial", "cached", "absent"]
 class FilePlan(msgspec.Struct, frozen=True):
     """One selected file, and what was found of it."""
 
-    job: Job
+    model: Model
+    file: ModelFile
     path: str
     """Relative to the output directory."""
+    destination: str
+    """The same with it, as this system spells paths."""
     state: State
     missing: int | None
     """Bytes still to be fetched or copied, None when the size is unknown."""
+    record: Input | None = None
+    """What the receipt says of an installed file."""
+    before: Input | None = None
+    """What it says of another one, where no checksum is published that would say more."""
+    kept: bool = True
+    """Whether nothing of an installed file has to be copied into the cache."""
+
+    @property
+    def job(self) -> Job:
+        """What a transfer has to know of it."""
+        destination = Path(self.destination)
+        origins = tuple(self._origins(destination))
+        return Job(self.model.id, self.file, destination, origins, self.model.retries, self.before)
+
+    def _origins(self, destination: Path) -> Iterator[Origin]:
+        """Where to get a file; of one that was patched the original is still on this disk."""
+        original = destination.with_name(destination.name + ORIGINAL_SUFFIX)
+        steps = self.model.postprocessing
+        patched = any(isinstance(s, RegexReplace) and s.file == self.file.name for s in steps)
+        if patched and self.file.checksum and file_size(original) is not None:
+            yield Origin(original.absolute().as_uri())
+        yield from self.file.origins
+
+    def doubted(self) -> FilePlan:
+        """The same, but that a receipt does not vouch for a file without a published checksum."""
+        if self.record is None or self.file.checksum is not None:
+            return self
+        before = self.record if self.record.is_usable() else None
+        return msgspec.structs.replace(self, state="present", record=None, before=before)
 
 
 class ModelPlan(msgspec.Struct, frozen=True):
@@ -57,9 +91,14 @@ class ModelPlan(msgspec.Struct, frozen=True):
         return all(file.state == "installed" for file in self.files)
 
     @property
+    def settled(self) -> bool:
+        """Whether there is not even anything to copy into the cache."""
+        return all(file.state == "installed" and file.kept for file in self.files)
+
+    @property
     def pending(self) -> tuple[ModelFile, ...]:
         """The files that no receipt vouches for."""
-        return tuple(file.job.file for file in self.files if file.state != "installed")
+        return tuple(file.file for file in self.files if file.state != "installed")
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -72,13 +111,7 @@ class ModelPlan(msgspec.Struct, frozen=True):
         """The same, but that receipts do not vouch for files without a published checksum."""
         if self.model.postprocessing:  # what came is not what is there now
             return self
-        files = tuple(
-            msgspec.structs.replace(file, state="present")
-            if file.state == "installed" and file.job.file.checksum is None
-            else file
-            for file in self.files
-        )
-        return msgspec.structs.replace(self, files=files)
+        return msgspec.structs.replace(self, files=tuple(file.doubted() for file in self.files))
 
     def file(self, path: str) -> FilePlan:
         """The plan of the file with this path."""
@@ -88,30 +121,31 @@ class ModelPlan(msgspec.Struct, frozen=True):
 def make_plans(
     models: Iterable[Model],
     output_dir: Path | None,
-    precisions: frozenset[str] | None,
+    variants: Variants,
     cache: Cache | None,
     force: bool = False,
+    otherwise: Path = Path(),
     refresh: bool = False,
 ) -> list[ModelPlan]:
     """The plans for these models; ModelZooError when two files have one destination.
 
-    Without an output directory each goes where its program keeps its files, else into the current one.
-    With `refresh` files without a published checksum are not finished before their origins say so.
+    Without an output directory each goes where its program keeps its files, and `otherwise` where it
+    belongs to none. With `refresh` files without a published checksum are not finished before their
+    origins say so.
     """
     places: dict[str, Receipts] = {}
     plans = []
     for model in models:
         if model.home not in places:
-            places[model.home] = _place(model.home, output_dir)
-        plan = _plan(model, places[model.home], precisions, cache, force)
+            places[model.home] = _place(model.home, output_dir or Path(model.home or otherwise))
+        plan = _plan(model, places[model.home], variants, cache, force)
         plans.append(plan.doubted() if refresh else plan)
     _require_places(plans)
     return plans
 
 
-def _place(home: str, output_dir: Path | None) -> Receipts:
-    """The output directory of the models that have this home, and what is installed there."""
-    root = output_dir or Path(home)
+def _place(home: str, root: Path) -> Receipts:
+    """What is installed in this output directory of the models that have this home."""
     return Receipts(root, foreign=bool(home) and root.resolve() == Path(home).resolve())
 
 
@@ -121,11 +155,11 @@ def _require_places(plans: Sequence[ModelPlan]) -> None:
 
 
 def _require_places_in(root: Path, plans: Sequence[ModelPlan]) -> None:
-    owners: dict[str, list[str]] = defaultdict(list)
-    for plan in plans:
-        for file in plan.files:
-            owners[file.path].append(plan.model.id)
     if two := clash(file.path for plan in plans for file in plan.files):
+        owners: dict[str, list[str]] = defaultdict(list)
+        for plan in plans:
+            for file in plan.files:
+                owners[file.path].append(plan.model.id)
         one, other = f"{two[0]} of {owners[two[0]][0]}", f"{two[1]} of {owners[two[1]][-1]}"
         raise ModelZooError(
             f"two selected files have one destination: {one} and {other}; "
@@ -135,18 +169,18 @@ def _require_places_in(root: Path, plans: Sequence[ModelPlan]) -> None:
 
 def look_again(plan: ModelPlan) -> ModelPlan:
     """The plan after another process may have worked on the model."""
-    files = tuple(file.job.file for file in plan.files)
+    files = tuple(file.file for file in plan.files)
     return _plan_files(plan.model, plan.receipts, files, None, False)
 
 
 def _plan(
     model: Model,
     receipts: Receipts,
-    precisions: frozenset[str] | None,
+    variants: Variants,
     cache: Cache | None,
     force: bool,
 ) -> ModelPlan:
-    return _plan_files(model, receipts, model.files_of(precisions), cache, force)
+    return _plan_files(model, receipts, variants.files_of(model), cache, force)
 
 
 def _plan_files(
@@ -154,39 +188,60 @@ def _plan_files(
 ) -> ModelPlan:
     receipt = receipts.load(model)
     believed = None if force else receipt
-    vouched = vouched_files(model, files, believed, receipts.root) if believed else frozenset()
-    jobs = _jobs(model, files, receipt, receipts.root)
-    plans = tuple(_file_plan(job, model, job.file.name in vouched, cache, force) for job in jobs)
-    return ModelPlan(model, receipts, receipt, plans)
-
-
-def _jobs(
-    model: Model, files: Sequence[ModelFile], receipt: Receipt | None, root: Path
-) -> Iterator[Job]:
-    unpublished = any(file.checksum is None for file in files)
-    known = {i.name: i for i in receipt.inputs if i.is_usable()} if receipt and unpublished else {}
+    vouched = vouched_files(model, files, believed, receipts.root) if believed else {}
+    before = _before(files, receipt, vouched)
+    folder = _prefix(receipts.root / model.subdirectory)
+    found = []
     for file in files:
-        destination = root / model.path_of(file.name)
-        before = known.get(file.name) if file.checksum is None else None
-        origins = tuple(_origins(model, file, destination))
-        yield Job(model.id, file, destination, origins, before)
+        path, destination = model.path_of(file.name), folder + file.name.replace("/", os.sep)
+        if record := vouched.get(file.name):
+            plan = FilePlan(model, file, path, destination, "installed", 0, record)
+            found.append(plan if cache is None else _with_kept(plan, record, cache))
+        else:
+            known = before.get(file.name)
+            plan = FilePlan(model, file, path, destination, "absent", file.size, before=known)
+            found.append(_look(plan, cache, force))
+    return ModelPlan(model, receipts, receipt, tuple(found))
 
 
-def _file_plan(job: Job, model: Model, vouched: bool, cache: Cache | None, force: bool) -> FilePlan:
-    file, destination = job.file, job.destination
-    path = model.path_of(file.name)
-    if vouched:
-        return FilePlan(job, path, "installed", 0)
-    found = file_size(destination)
-    of_another = job.before is not None and not job.before.answers(file)
-    if not force and not of_another and found is not None and file.size in (None, found):
-        return FilePlan(job, path, "present", 0)
-    if cache and (size := cached_size(job, cache)) is not None:
-        return FilePlan(job, path, "cached", size)
-    begun = partial_size(destination)
-    # More than the whole is of no use, and starts over.
-    missing = None if file.size is None else file.size - begun if begun <= file.size else file.size
-    return FilePlan(job, path, "partial" if begun else "absent", missing)
+def _before(
+    files: Sequence[ModelFile], receipt: Receipt | None, vouched: Mapping[str, Input]
+) -> dict[str, Input]:
+    """What the receipt says of files without a published checksum that it cannot vouch for."""
+    wanted = {file.name for file in files if file.checksum is None and file.name not in vouched}
+    known = receipt.inputs if receipt and wanted else ()
+    return {came.name: came for came in known if came.name in wanted and came.is_usable()}
+
+
+def _prefix(folder: Path) -> str:
+    """What the paths below a folder begin with; a Path of each would take longer than all else."""
+    return "" if folder == Path() else os.path.join(folder, "")
+
+
+def _with_kept(file: FilePlan, record: Input, cache: Cache) -> FilePlan:
+    """The plan of an installed file that also tells whether the cache has got it."""
+    if file.model.postprocessing or record.checksum is None:
+        return file
+    noted = file.file.checksum is not None or record.origin is None or cache.noted(file.job.addresses)
+    if (noted and cache.holds(record.checksum)) or not record.is_usable():
+        return file
+    return msgspec.structs.replace(file, kept=False)
+
+
+def _look(file: FilePlan, cache: Cache | None, force: bool) -> FilePlan:
+    """The plan of a file that no receipt vouches for: what is there, and how many bytes are missing."""
+    from .claiming import partial_size  # with filelock, which a finished tree does not need
+
+    wanted = file.file
+    found = file_size(file.destination)
+    of_another = file.before is not None and not file.before.answers(wanted)
+    if not force and not of_another and found is not None and wanted.size in (None, found):
+        return msgspec.structs.replace(file, state="present", missing=0)
+    if cache and (size := cached_size(file.job, cache)) is not None:
+        return msgspec.structs.replace(file, state="cached", missing=size)
+    begun = partial_size(Path(file.destination))
+    missing = None if wanted.size is None else still_missing(wanted.size, begun)
+    return msgspec.structs.replace(file, state="partial" if begun else "absent", missing=missing)
 
 
 def cached_size(job: Job, cache: Cache) -> int | None:
@@ -200,54 +255,7 @@ def cached_size(job: Job, cache: Cache) -> int | None:
     return (file_size(cache.path(file.checksum)) or 0) if file.size is None else file.size
 
 
-def _origins(model: Model, file: ModelFile, destination: Path) -> Iterator[Origin]:
-    """Where to get a file; of one that was patched the original is still on this disk."""
-    original = destination.with_name(destination.name + ORIGINAL_SUFFIX)
-    patched = any(isinstance(s, RegexReplace) and s.file == file.name for s in model.postprocessing)
-    if patched and file.checksum and file_size(original) is not None:
-        yield Origin(original.absolute().as_uri())
-    yield from file.origins
-
-
-def require_space(plans: Sequence[ModelPlan], cache: Cache | None) -> StorageError | None:
-    """Raise StorageError, with the figures, when what is missing cannot fit.
-
-    A cache on a disk of its own that is too small is no reason to fail: its error is returned.
-    """
-    needed: dict[int, int] = defaultdict(int)
-    where: dict[int, Path] = {}
-    outputs = {device(root) for root in {plan.root for plan in plans}}
-    for folder, size in _needs(plans, cache):
-        where.setdefault(device(folder), existing_parent(folder))
-        needed[device(folder)] += size
-    shortage = None
-    for number, folder in where.items():
-        if needed[number] > (free := free_space(folder)):
-            shortage = _shortage(folder, needed[number], free)
-            if number in outputs:
-                raise shortage
-    return shortage
-
-
-def _shortage(folder: Path, needed: int, free: int) -> StorageError:
-    return StorageError(
-        f"not enough space in {folder}: {readable(needed)} needed, {readable(free)} free "
-        f"({needed - free} bytes are missing)",
-        Reason.NO_SPACE,
-    )
-
-
-def _needs(plans: Sequence[ModelPlan], cache: Cache | None) -> Iterator[tuple[Path, int]]:
-    for plan in plans:
-        for file in plan.files:
-            yield plan.root, file.missing or 0
-            if cache and file.state in ("absent", "partial"):
-                yield cache.folder, file.job.file.size or 0
-        if not plan.finished:
-            yield plan.root, _postprocessing_needs(plan)
-
-
-def _postprocessing_needs(plan: ModelPlan) -> int:
-    """At least the size of each archive again, and of each file that is patched."""
-    sizes = {file.name: file.size or 0 for file in plan.pending}
-    return sum(sizes.get(step.file, 0) for step in plan.steps)
+def still_missing(size: int, begun: int) -> int:
+    """Bytes to be fetched of a file of this size, of which so many are here."""
+    # More than the whole is of no use, and starts over.
+    return size - begun if begun <= size else size

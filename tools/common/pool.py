@@ -15,48 +15,58 @@ from collections.abc import Generator, Iterator
 
 from .cancel import Cancel
 from .clock import Clock
+from .concurrency import Fixed, Governor
 
 Task = Generator[float, None, None]
 
+LOOK = 0.2  # seconds between looks at how many workers there should be
 GRACE = 0.7  # seconds that an interrupted run gives its workers to put things down
 
 
 class Pool:
     """Runs tasks; the first exception that one lets out stops all and is raised by `run`."""
 
-    def __init__(self, workers: int, clock: Clock, cancel: Cancel) -> None:
-        self._workers, self._clock, self._cancel = workers, clock, cancel
-        self._changed = threading.Condition()
+    def __init__(self, limit: Fixed | Governor, clock: Clock, cancel: Cancel) -> None:
+        self._limit, self._clock, self._cancel = limit, clock, cancel
+        lock = threading.Lock()
+        self._changed, self._ended = threading.Condition(lock), threading.Condition(lock)
         self._waiting: list[tuple[float, int, Task]] = []
         self._order = itertools.count()
-        self._active = self._running = 0
+        self._active = self._running = self._started = 0
         self._error: BaseException | None = None
 
     def run(self, tasks: Iterator[Task]) -> None:
         """Return when every task is done; on KeyboardInterrupt stop within about a second."""
         self._tasks: Iterator[Task] = tasks
         try:
-            for number in range(self._workers):
-                with self._changed:
-                    self._running += 1
-                threading.Thread(target=self._work, name=f"modelzoo-{number}", daemon=True).start()
-            self._wait(None)
+            self._grow()
+            while not self._wait(LOOK):
+                self._limit.look(time.monotonic())
+                self._grow()
         except BaseException:
             self._stop()
-            self._wait(time.monotonic() + GRACE)
+            self._wait(GRACE)
             raise
         finally:
             self._drop_waiting()
         if self._error is not None:
             raise self._error
 
-    def _wait(self, deadline: float | None) -> None:
-        """Wait for the workers to end, until a deadline on the monotonic clock if there is one."""
+    def _grow(self) -> None:
+        """Have as many workers as may work; those that may not any more wait."""
+        while self._started < self._limit.allowed:
+            with self._changed:
+                self._running += 1
+                self._started += 1
+            name = f"modelzoo-{self._started}"
+            threading.Thread(target=self._work, name=name, daemon=True).start()
+
+    def _wait(self, seconds: float) -> bool:
+        """Whether the workers have ended, before so many seconds are over."""
         # Not with Thread.join: before Python 3.13 an interrupted join takes the thread for ended.
         # In steps, because Windows does not deliver Ctrl-C inside a long wait.
-        with self._changed:
-            while self._running and (deadline is None or time.monotonic() < deadline):
-                self._changed.wait(1.0 if deadline is None else deadline - time.monotonic())
+        with self._ended:
+            return self._ended.wait_for(lambda: not self._running, seconds)
 
     def _stop(self) -> None:
         self._cancel.set()
@@ -71,9 +81,9 @@ class Pool:
             self._error = self._error or error
             self._stop()
         finally:
-            with self._changed:
+            with self._ended:
                 self._running -= 1
-                self._changed.notify_all()
+                self._ended.notify_all()
 
     def _put_back(self, task: Task, delay: float | None) -> None:
         with self._changed:
@@ -81,23 +91,27 @@ class Pool:
             if delay is not None:
                 due = self._clock.now() + delay
                 heapq.heappush(self._waiting, (due, next(self._order), task))
-            self._changed.notify_all()
+            if delay is not None or not self._active:  # nobody waits for anything else
+                self._changed.notify_all()
 
     def _next(self) -> Task | None:
         """A task that can go on, as soon as there is one; None when there will be none."""
         with self._changed:
             while not self._cancel:
                 now = self._clock.now()
-                if self._waiting and self._waiting[0][0] <= now:
-                    self._active += 1
-                    return heapq.heappop(self._waiting)[2]
-                if (task := next(self._tasks, None)) is not None:
-                    self._active += 1
-                    return task
-                if not self._waiting and not self._active:
-                    return None
+                if self._active < self._limit.allowed:
+                    if (task := self._take(now)) is not None:
+                        self._active += 1
+                        return task
+                    if not self._waiting and not self._active:
+                        return None
                 self._clock.wait(self._changed, self._waiting[0][0] - now if self._waiting else None)
         return None
+
+    def _take(self, now: float) -> Task | None:
+        if self._waiting and self._waiting[0][0] <= now:
+            return heapq.heappop(self._waiting)[2]
+        return next(self._tasks, None)
 
     def _drop_waiting(self) -> None:
         """Let the tasks that will not go on release what they hold."""

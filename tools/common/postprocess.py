@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -21,7 +22,10 @@ from .errors import ModelZooError, PostprocessingError
 from .model import ORIGINAL_SUFFIX, RegexReplace, Step, UnpackArchive
 from .partial import Partial
 from .patching import patch
-from .paths import PARTIAL_SUFFIX, clash, safe_path
+from .paths import PARTIAL_SUFFIX, STATE_DIR, clash, safe_path
+
+POLL, POLLS = 0.05, 20
+"""Seconds between looks at a model that another process has, and how many."""
 
 
 class Changes(msgspec.Struct, frozen=True):
@@ -50,6 +54,11 @@ def postprocess(folder: Path, steps: tuple[Step, ...], staging: Path, cancel: Ca
         return work.publish()
 
 
+def staging_folder(root: Path, source: str, name: str) -> Path:
+    """Where this model of this output directory is worked on."""
+    return root / STATE_DIR / "staging" / f"{source}-{name}"
+
+
 def reserve(staging: Path) -> Partial | None:
     """The right to work on a model that needs this, or None while another process has it.
 
@@ -57,6 +66,15 @@ def reserve(staging: Path) -> Partial | None:
     StorageError.
     """
     return claim(staging)
+
+
+def reserve_soon(staging: Path) -> Partial | None:
+    """The same, None only if the other process has it for longer than deleting or a look takes."""
+    for _ in range(POLLS):
+        if reservation := reserve(staging):
+            return reservation
+        time.sleep(POLL)
+    return None
 
 
 def remove(folder: Path, changes: Changes) -> None:
@@ -67,9 +85,10 @@ def remove(folder: Path, changes: Changes) -> None:
 
 
 def tidy(staging: Path) -> None:
-    """Remove the folder of the staging folders, unless another model is at work beside us."""
+    """Remove the folders above, unless another model is at work beside us or has a receipt there."""
     with contextlib.suppress(OSError):
-        staging.parent.rmdir()
+        for folder in (staging.parent, staging.parent.parent):
+            folder.rmdir()
 
 
 @contextlib.contextmanager

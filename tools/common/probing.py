@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import msgspec
 
-from .api import make_engine
+from .concurrency import Fixed
 from .content import extent, wrong_content
 from .credentials import host_of, mask
 from .engine import Engine, Job
@@ -18,7 +18,9 @@ from .errors import Reason, TransferError
 from .events import Event
 from .model import Model, ModelFile, Origin
 from .pool import Pool, Task
+from .running import make_engine
 from .stores import Store
+from .topaz_cdn import use_cookie
 from .transfer import patiently
 
 PER_HOST = 2
@@ -72,12 +74,13 @@ class _Asking(Protocol):
 
 def probe(models: Iterable[Model], *, num_attempts: int = 2, timeout: float = 20.0) -> list[Finding]:
     """Ask after every URL of these models, politely; one finding for each, in their order."""
+    use_cookie()
     files = [(model, file, o.url) for model in models for file in model.files for o in file.origins]
     engine = make_engine(report=_ignore, attempts=num_attempts, timeout=timeout)
     answers: dict[str, _Seen | TransferError] = {}
     lanes = list(_lanes({url: Job(m.id, f, Path(), (Origin(url),)) for m, f, url in files}))
     workers = min(len(lanes), HOSTS * PER_HOST) or 1
-    Pool(workers, engine.clock, engine.cancel).run(_ask(lane, answers, engine) for lane in lanes)
+    Pool(Fixed(workers), engine.clock, engine.cancel).run(_ask(lane, answers, engine) for lane in lanes)
     return [_finding(model.id, file, url, answers[url]) for model, file, url in files]
 
 

@@ -8,20 +8,22 @@ without reading it. It is written after the data it vouches for has reached the 
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import os
+import stat
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
-from .checksum import Checksum, parse_checksum
+from .checksum import Checksum
 from .clock import Clock
-from .credentials import mask
 from .disk import file_size, storage_errors, sync, write_whole
 from .errors import StorageError
 from .events import Notice, Report
+from .inputs import Input, Size
 from .model import Model, ModelFile, Step, UnpackArchive
 from .paths import STATE_DIR
 
@@ -30,46 +32,21 @@ MAX_BYTES = 64 << 20  # far more than MAX_ENTRIES of one archive need
 EVERY = 2.0  # seconds between batches
 
 
-class Input(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A file as it came: its size and digest, the URL (masked) it came from, and the version there."""
-
-    name: str
-    size: int
-    checksum: Checksum | None
-    origin: str | None = None
-    verified: bool = True
-    validator: str | None = None
-
-    def is_usable(self) -> bool:
-        """Whether its digest is one; whoever wrote the receipt could write anything."""
-        try:
-            return self.checksum is None or bool(parse_checksum(str(self.checksum)))
-        except ValueError:
-            return False
-
-    def answers(self, file: ModelFile) -> bool:
-        """Whether this is what the catalog asks for today: without a checksum the URL says what."""
-        same_size = file.size in (None, self.size)
-        if file.checksum is None and self.origin is not None:
-            return same_size and self.origin in {mask(origin.url) for origin in file.origins}
-        return same_size and file.checksum in (None, self.checksum)
-
-
-class Installed(msgspec.Struct, frozen=True):
+class Installed(msgspec.Struct, frozen=True, gc=False):
     """A file on disk: path relative to the output directory, size, time (ns), and digest."""
 
     path: str
-    size: int
+    size: Size
     mtime_ns: int
     checksum: Checksum | None
 
-    def unchanged(self, root: Path) -> bool:
-        """Whether the file still looks as it did when it was installed."""
+    def unchanged(self, root: str) -> bool:
+        """Whether the file still looks as it did when it was installed; `root` ends with a slash."""
         try:
-            stat = os.stat(root / self.path)
+            found = os.stat(root + self.path)
         except (OSError, ValueError):
             return False
-        return (stat.st_size, stat.st_mtime_ns) == (self.size, self.mtime_ns)
+        return (found.st_size, found.st_mtime_ns) == (self.size, self.mtime_ns)
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,14 +60,6 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     inputs: tuple[Input, ...]
     outputs: tuple[Installed, ...]
     steps: str = "[]"
-
-    def input(self, name: str) -> Input | None:
-        """The record of the file that came under this name."""
-        return next((i for i in self.inputs if i.name == name), None)
-
-    def output(self, path: str) -> Installed | None:
-        """The record of the file at this path."""
-        return next((o for o in self.outputs if o.path == path), None)
 
     @property
     def done(self) -> tuple[Step, ...]:
@@ -131,31 +100,44 @@ def steps_text(steps: Iterable[Step]) -> str:
 
 def vouched_files(
     model: Model, files: Sequence[ModelFile], receipt: Receipt, root: Path
-) -> frozenset[str]:
-    """The files that need no look: the receipt knows them as the catalog describes them today.
+) -> dict[str, Input]:
+    """The files that need no look: the receipt's records of them, as the catalog describes them today.
 
     Postprocessing needs all of its inputs, so then a variant is vouched for whole or not at all.
     """
     came = {i.name: i for i in receipt.inputs}
-    answered = {f.name for f in files if f.name in came and came[f.name].answers(f)}
+    answered = {f.name: came[f.name] for f in files if f.name in came and came[f.name].answers(f)}
+    outputs, prefix = {o.path: o for o in receipt.outputs}, os.path.join(root, "")
     if not model.postprocessing:
-        unchanged = {o.path for o in receipt.outputs if o.unchanged(root)}
-        return frozenset(n for n in answered if model.path_of(n) in unchanged)
+        there = {name: outputs.get(model.path_of(name)) for name in answered}
+        return {n: answered[n] for n, o in there.items() if o is not None and o.unchanged(prefix)}
     broken = {f.variant for f in files if f.name not in answered}
     broken |= {
-        model.variant_of(model.name_of(o.path)) for o in receipt.outputs if not o.unchanged(root)
+        model.variant_of(model.name_of(o.path)) for o in receipt.outputs if not o.unchanged(prefix)
     }
-    broken |= {model.variant_of(step.file) for step in _archives_left(model, receipt, root)}
-    return frozenset(f.name for f in files if f.variant not in broken)
+    broken |= {model.variant_of(step.file) for step in _archives_left(model, outputs, root)}
+    return {f.name: answered[f.name] for f in files if f.variant not in broken}
 
 
-def _archives_left(model: Model, receipt: Receipt, root: Path) -> Iterator[Step]:
+def _archives_left(model: Model, outputs: Container[str], root: Path) -> Iterator[Step]:
     """An archive is removed last: where one is left, a run was killed or somebody put it there."""
     for step in model.postprocessing:
         path = model.path_of(step.file)
-        removed = isinstance(step, UnpackArchive) and receipt.output(path) is None
+        removed = isinstance(step, UnpackArchive) and path not in outputs
         if removed and file_size(root / path) is not None:
             yield step
+
+
+class Named(Protocol):
+    """What a receipt is of: a model, or what is left of one whose catalog is gone."""
+
+    @property
+    def source(self) -> str:
+        """The source's name."""
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
 
 
 class Receipts:
@@ -163,30 +145,55 @@ class Receipts:
 
     def __init__(self, output_dir: Path, foreign: bool = False) -> None:
         self.root = output_dir
-        self._folder = (_of_foreign(output_dir) if foreign else output_dir / STATE_DIR) / "receipts"
+        folder = _of_foreign(output_dir) if foreign else output_dir / STATE_DIR
+        self.folder = folder / "receipts"
 
-    def _path(self, model: Model) -> Path:
-        return self._folder / model.source / f"{model.name}.json"
+    def path(self, model: Named) -> Path:
+        """Where the model's receipt is, or would be."""
+        return self.folder / model.source / f"{model.name}.json"
 
     def load(self, model: Model) -> Receipt | None:
         """The model's receipt; None when there is none of its own that can be read."""
-        path = self._path(model)
-        size = file_size(path)
-        if size is None or size > MAX_BYTES:
-            return None
         try:
-            receipt = _DECODER.decode(path.read_bytes())
-            if (receipt.schema, receipt.source, receipt.model) == (SCHEMA, model.source, model.name):
+            receipt = self.read(self.path(model))
+            if (receipt.source, receipt.model) == (model.source, model.name):
                 return receipt.of_today(model)
         except (OSError, ValueError, RecursionError):
             pass
         return None
 
-    def save(self, model: Model, receipt: Receipt) -> None:
+    def every(self) -> Iterator[Receipt]:
+        """All that can be read, whatever the catalog says today."""
+        for path in sorted(self.folder.glob("*/*.json")):
+            with contextlib.suppress(OSError, ValueError, RecursionError):
+                yield self.read(path)
+
+    def read(self, path: Path) -> Receipt:
+        """The receipt in this file; raises OSError, ValueError or RecursionError."""
+        # Opening a pipe or a device could block for ever.
+        if not stat.S_ISREG((found := os.stat(path)).st_mode):
+            raise ValueError("is not a regular file")
+        if found.st_size > MAX_BYTES:
+            raise ValueError(f"is larger than {MAX_BYTES} bytes")
+        receipt = _DECODER.decode(path.read_bytes())
+        if receipt.schema != SCHEMA:
+            raise ValueError(f"has schema {receipt.schema}, expected {SCHEMA}")
+        return receipt
+
+    def save(self, model: Named, receipt: Receipt) -> None:
         """Write a receipt whose files are on disk already; raises StorageError."""
-        path = self._path(model)
+        path = self.path(model)
         with storage_errors(path):
             write_whole(path, msgspec.json.encode(receipt))
+
+    def remove(self, model: Named) -> None:
+        """Forget the model, and leave no empty folders of ours; raises StorageError."""
+        path = self.path(model)
+        with storage_errors(path):
+            path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # until one holds something
+            for folder in (path.parent, self.folder, self.folder.parent):
+                folder.rmdir()
 
 
 _DECODER = msgspec.json.Decoder(Receipt)
@@ -194,6 +201,8 @@ _DECODER = msgspec.json.Decoder(Receipt)
 
 def _of_foreign(folder: Path) -> Path:
     """What is kept about a folder that belongs to another program."""
+    import hashlib
+
     from platformdirs import user_data_path
 
     digest = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()

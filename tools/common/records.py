@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
+from typing import TYPE_CHECKING
 
 from .checksum import file_checksum
 from .disk import storage_errors
 from .engine import DEFAULT_ALGORITHM, Delivery
+from .inputs import Input
 from .model import ORIGINAL_SUFFIX
 from .plan import ModelPlan
-from .postprocess import Changes
-from .receipts import Input, Installed, Receipt, steps_text
+from .receipts import Installed, Receipt, steps_text
+
+if TYPE_CHECKING:
+    from .postprocess import Changes
 
 
 def make_receipt(
@@ -20,7 +24,8 @@ def make_receipt(
     """The receipt for what is there now: what came in this run, and what an earlier one vouches for."""
     model, old = plan.model, plan.receipt
     inputs = {i.name: i for i in old.inputs} if old else {}
-    inputs |= {name: _input(name, delivery) for name, delivery in deliveries.items()}
+    variants = {file.name: file.variant for file in model.files if file.size is None}
+    inputs |= {name: _input(name, d, variants.get(name)) for name, d in deliveries.items()}
     outputs = {o.path: o for o in old.outputs} if old else {}
     done = old.done if old else ()
     if changes is None:
@@ -41,13 +46,14 @@ def make_receipt(
     )
 
 
-def _input(name: str, delivery: Delivery) -> Input:
+def _input(name: str, delivery: Delivery, variant: str | None) -> Input:
     return Input(
         name,
         delivery.size,
         delivery.checksum,
         delivery.url,
         delivery.verified,
+        variant,
         delivery.validator,
     )
 

@@ -42,6 +42,10 @@ class PartsRefused(Exception):
     """The server does not give out parts of the file, or not to several connections."""
 
 
+class Overtaxed(PartsRefused):
+    """It does, but not now: what has come stays, and a single connection gets the rest."""
+
+
 class Pace:
     """How fast one connection is, and whether more of them would pay."""
 
@@ -86,16 +90,21 @@ class Segments:
     def run(self, opened: Opened, chunks: Iterator[bytes]) -> None:
         """Fetch it all; `chunks` is the open connection, which stands at the first missing byte.
 
-        Raises PartsRefused when the file can only be had in one piece.
+        Raises PartsRefused when the file can only be had in one piece, or over one connection.
         """
         try:
-            self._go_on(chunks)
-            opened.abort()  # it would go on with what others have taken
+            with opened:  # left open, it would go on with what others have taken
+                self._go_on(chunks)
             while self._pieces or self._helpers:
                 while piece := self._claim():
                     self._fetch(piece)
                 for helper in self._take_helpers():
                     helper.join()
+        except PartsRefused as refusal:
+            self._stop()
+            if not isinstance(refusal, Overtaxed):
+                self._partial.close_gaps()
+            raise
         finally:
             self._stop()
 
@@ -151,7 +160,7 @@ class Segments:
             opened = self._engine.stores.store(self._url).open(self._url, at, self._validator, stop)
         except TransferError as error:
             self._engine.cancel.check()
-            raise PartsRefused from error
+            raise (Overtaxed if error.transient else PartsRefused) from error
         if opened.offset != at:
             with opened:
                 self._changed = opened.validator not in (None, self._validator)

@@ -7,13 +7,13 @@ host, a retry) and returns a Delivery, so that a file that waits does not occupy
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Callable, Generator
 from typing import TypeVar
 
 from .acceptance import judge_beginning, refuse_wrong_content, require_space
 from .adoption import adopt
 from .cache import Cache
+from .cached import keep, take
 from .checksum import Checksum
 from .claiming import claim
 from .credentials import mask
@@ -37,7 +37,7 @@ Waits = Generator[float, None, T]
 def bring(job: Job, engine: Engine) -> Waits[Delivery]:
     """Bring one file home; raises TransferError, StorageError or Interrupted."""
     seen = identity(job.destination)
-    if not engine.force and (found := adopt(job)):
+    if seen and not engine.force and (found := adopt(job)):
         return found
     partial = yield from take_turns(lambda: claim(job.destination), job, engine)
     with partial:
@@ -50,10 +50,10 @@ def bring(job: Job, engine: Engine) -> Waits[Delivery]:
         return (yield from _through_cache(job, partial, engine, engine.cache, job.file.checksum))
 
 
-def take_turns(take: Callable[[], Partial | None], job: Job, engine: Engine) -> Waits[Partial]:
-    """What `take` gives, once no other process has it."""
+def take_turns(get: Callable[[], Partial | None], job: Job, engine: Engine) -> Waits[Partial]:
+    """What `get` gives, once no other process has it."""
     polls = 0
-    while (partial := take()) is None:
+    while (partial := get()) is None:
         engine.cancel.check()
         polls += 1
         if polls == BUSY_POLLS:
@@ -67,7 +67,7 @@ def _through_cache(
     job: Job, partial: Partial, engine: Engine, cache: Cache, checksum: Checksum
 ) -> Waits[Delivery]:
     seen = identity(cache.path(checksum))
-    if found := _from_cache(job, partial, engine, cache, checksum):
+    if found := take(job, partial, engine, cache, checksum):
         return found
     try:
         reservation = yield from take_turns(lambda: cache.reserve(checksum), job, engine)
@@ -77,47 +77,11 @@ def _through_cache(
     with reservation:
         # Whoever held the reservation before us has filled the entry, unless it failed.
         filled = identity(cache.path(checksum)) not in (None, seen)
-        if filled and (found := _from_cache(job, partial, engine, cache, checksum)):
+        if filled and (found := take(job, partial, engine, cache, checksum)):
             return found
         delivery = yield from _fetch(job, partial, engine)
-        try:
-            cache.fill(reservation, checksum, job.destination)
-        except StorageError as error:
-            engine.report(Notice(message=f"the cache was not filled: {error}"))
+        keep(job, delivery, engine, cache, reservation, checksum)
         return delivery
-
-
-def _from_cache(
-    job: Job, partial: Partial, engine: Engine, cache: Cache, checksum: Checksum
-) -> Delivery | None:
-    if not cache.holds(checksum):
-        return None
-    found: Checksum | None = None
-    try:
-        with cache.open(checksum) as entry:
-            size = os.fstat(entry.fileno()).st_size
-            if job.file.size in (None, size):  # otherwise what is in flight is not given up for it
-                found = _copy(entry.fileno(), job, partial, engine, checksum.type)
-        if found == checksum:
-            return _finish(partial, "cache", job)
-        cache.drop(checksum)
-        problem = f"is broken and was removed: expected {checksum}, found {found or f'{size} bytes'}"
-    except OSError as error:
-        problem = f"cannot be read: {error.strerror or error}"
-    if found:
-        partial.reset()
-    engine.report(Notice(message=f"{job.model}: the cache's copy of {job.file.name} {problem}"))
-    return None
-
-
-def _copy(entry: int, job: Job, partial: Partial, engine: Engine, algorithm: str) -> Checksum:
-    partial.begin(0, Provenance("cache"), algorithm)
-    progress = Progress(job, engine, "cache")
-    for size in partial.copy(entry):
-        engine.cancel.check()
-        progress.show(size)
-    progress.show(partial.size, last=True)
-    return partial.checksum()
 
 
 def _fetch(job: Job, partial: Partial, engine: Engine) -> Waits[Delivery]:
@@ -129,7 +93,8 @@ def _fetch(job: Job, partial: Partial, engine: Engine) -> Waits[Delivery]:
         except TransferError as error:
             errors.append(error)
             if number < len(job.origins):
-                _report_retry(job, engine.attempts if error.transient else 1, 0.0, error, engine)
+                tried = engine.attempts_for(job) if error.transient else 1
+                _report_retry(job, tried, 0.0, error, engine)
     if len(errors) == 1:
         raise errors[0]
     raise TransferError(
@@ -140,7 +105,8 @@ def _fetch(job: Job, partial: Partial, engine: Engine) -> Waits[Delivery]:
 
 def patiently(url: str, attempt: Callable[[], T], job: Job, engine: Engine) -> Waits[T]:
     """All attempts at one origin."""
-    for number in range(1, engine.attempts + 1):
+    attempts = engine.attempts_for(job)
+    for number in range(1, attempts + 1):
         while wait := engine.gates.wait(url):
             yield wait
         engine.cancel.check()
@@ -149,12 +115,15 @@ def patiently(url: str, attempt: Callable[[], T], job: Job, engine: Engine) -> W
             return attempt()
         except TransferError as error:
             engine.cancel.check()  # a connection that was cut on purpose is not the server's fault
-            wait = error.retry_after if error.retry_after is not None else engine.backoff(number)
+            asked = error.retry_after
+            wait = engine.wait_after(number, job) if asked is None else asked
+            if error.transient:
+                engine.traffic.trouble()
             if error.busy:
                 engine.gates.hold(url, wait)
             if error.credential:
                 engine.gates.refuse(error.credential)
-            if not error.transient or number == engine.attempts:
+            if not error.transient or number == attempts:
                 raise
             _report_retry(job, number, wait, error, engine)
             yield wait
@@ -162,6 +131,7 @@ def patiently(url: str, attempt: Callable[[], T], job: Job, engine: Engine) -> W
 
 
 def _report_retry(job: Job, attempt: int, wait: float, error: TransferError, engine: Engine) -> None:
+    job.announce(None)  # nobody has told its size yet
     engine.report(
         ModelFileRetry(
             model=job.model,
@@ -204,13 +174,12 @@ def _receive(url: str, job: Job, partial: Partial, engine: Engine) -> OriginKind
     if _is_complete(job, partial):
         partial.begin(partial.size, partial.provenance or Provenance(mask(url)), _algorithm(job))
         return kind
-    if partial.gapped and engine.connections.share(url) == 1:
-        partial.close_gaps()
     offset, validator = _resume_point(url, job, partial)
     with engine.connections.file(url), store.open(url, offset, validator) as opened:
         total = opened.size if job.file.size is None else job.file.size
         if job.file.size is None:  # the others have been counted before the run began
             require_space(job.destination, total, opened)
+            job.announce(total)
         partial.begin(opened.offset, Provenance(mask(url), opened.validator), _algorithm(job))
         progress = Progress(job, engine, kind)
         try:

@@ -8,7 +8,6 @@ neither kept nor hashed.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 from pathlib import Path
 
@@ -78,4 +77,6 @@ def address_of(url: str, file: str) -> str:
 
 def address_key(address: str) -> str:
     """What an address is called where its own characters cannot be used."""
+    import hashlib  # it loads OpenSSL, which a finished tree does not need
+
     return hashlib.sha256(address.encode("utf-8", "surrogatepass")).hexdigest()

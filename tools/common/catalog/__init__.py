@@ -6,6 +6,7 @@ nothing else has to be changed to add one.
 
 from __future__ import annotations
 
+import fnmatch
 import importlib
 import itertools
 import os
@@ -20,6 +21,7 @@ import msgspec
 from ..errors import CatalogError, SelectionError
 from ..model import Model
 from ..selection import Filters, select
+from ..variants import EVERY_VARIANT, Variants, backends_of
 from . import omz
 from .index import Entry, Index, listing, locate, open_index, stamp
 
@@ -28,14 +30,20 @@ Warn = Callable[[str], None]
 BUILTIN = {"builtin": ("public", "intel"), "demo": ("demo",)}
 """The sources that come with the tools, and their folders in the built-in tree."""
 
+NAMED = (*BUILTIN, "topaz")
+"""Sources that need no path."""
+
 SOURCE_VARIABLE = "MODELZOO_SOURCE"
 """Holds the default for `--source`, one source a line."""
 
 URL_SOURCE = "urls"
 """What the source of models is called that are given as URLs."""
 
-OWN_MODELS = ("TVAI_MODEL_DIR",)
-"""Variables that say that the user has models of their own; the demo steps aside then."""
+OWN_MODELS = {"TVAI_MODEL_DIR": "topaz"}
+"""Variables that say that the user has models of their own, and the format that knows where.
+
+Its source is active then, and the demo steps aside.
+"""
 
 
 _READER = stamp(os.path.join(omz.__path__[0], "config.py"))  # a checkout can change between versions
@@ -48,16 +56,25 @@ class Source(msgspec.Struct, frozen=True):
     path: Path
     folders: tuple[str, ...] = ()
     """Only these of its top folders; such a source is ours, and held to the format's lists."""
+    format: str = ""
+    """The module that reads it, where that is certain; otherwise the modules are asked."""
     models: tuple[Model, ...] = ()
     """The models themselves, where nothing has to be read to know them."""
 
 
 def formats() -> list[Any]:
     """The modules that read a catalog format each."""
-    # pkgutil would list them too, but imports a lot for that.
-    names = sorted(path.stem for path in Path(__path__[0]).iterdir() if path.name[0] not in "_.")
-    modules = [importlib.import_module(f".{name}", __name__) for name in names]
+    modules = map(_module, _module_names())
     return [module for module in modules if hasattr(module, "recognises")]
+
+
+def _module_names() -> list[str]:
+    # pkgutil would list them too, but imports a lot for that.
+    return sorted(path.stem for path in Path(__path__[0]).iterdir() if path.name[0] not in "_.")
+
+
+def _module(name: str) -> Any:
+    return importlib.import_module(f".{name}", __name__)
 
 
 def builtin_tree() -> Path:
@@ -76,9 +93,10 @@ def active_sources(
     """
     lines = map(str.strip, environ.get(SOURCE_VARIABLE, "").splitlines())
     if not (names := list(wanted) or list(filter(None, lines))):
-        names = ["builtin"] if any(map(environ.get, OWN_MODELS)) else list(BUILTIN)
+        own = [name for variable, name in OWN_MODELS.items() if environ.get(variable, "").strip()]
+        names = ["builtin", *own] if own else list(BUILTIN)
     sources: dict[str, Source] = {}
-    for source in dict.fromkeys(_builtin(n) if n in BUILTIN else _place(n) for n in names):
+    for source in dict.fromkeys(_source(name, environ) for name in names):
         name, number = source.name, 2
         while name in sources:
             name, number = f"{source.name}-{number}", number + 1
@@ -86,15 +104,20 @@ def active_sources(
     return tuple(sources.values())
 
 
-def _builtin(name: str) -> Source:
-    return Source(name, builtin_tree(), BUILTIN[name])
+def _source(name: str, environ: Mapping[str, str]) -> Source:
+    """A source by its name: ours, one whose place its format knows, or a folder."""
+    if name in BUILTIN:
+        return Source(name, builtin_tree(), BUILTIN[name])
+    if name in _module_names() and hasattr(module := _module(name), "default_folder"):
+        return Source(name, module.default_folder(environ).resolve(), format=name)
+    return _place(name)
 
 
 def _place(text: str) -> Source:
     if not text or not os.path.exists(path := os.path.expanduser(text)):
         raise SelectionError(
             f'No such source: "{text}". A source is a folder with models, a list of URLs, or '
-            f"{' or '.join(BUILTIN)}."
+            f"{' or '.join(NAMED)}."
         )
     real = Path(path).resolve()
     # The name is part of qualified model names, which are patterns and lines of listings too.
@@ -109,15 +132,39 @@ def load_catalog(sources: Sequence[Source], warn: Warn) -> list[Model]:
     return list(choose(sources, None, warn).models())
 
 
-def choose(sources: Sequence[Source], filters: Filters | None, warn: Warn) -> Choice:
-    """The models that the filters mean, None: all; raises CatalogError or SelectionError."""
-    shelves = {source.name: _Shelf(source) for source in sources}
+def choose(
+    sources: Sequence[Source],
+    filters: Filters | None,
+    warn: Warn,
+    variants: Variants = EVERY_VARIANT,
+) -> Choice:
+    """The models that the filters mean, None: all; raises CatalogError or SelectionError.
+
+    Those whose files are all of other variants are not there.
+    """
+    shelves = {source.name: _Shelf(source, variants) for source in sources}
     if filters and filters.by_name_alone and (choice := _choose_quickly(shelves, filters, warn)):
         return choice
     for shelf in shelves.values():
         shelf.refresh(warn)
     entries = _listed(shelves.values())
-    return Choice(shelves, select(entries, filters) if filters else entries)
+    try:
+        return Choice(shelves, select(entries, filters) if filters else entries)
+    except SelectionError as error:
+        left_out = [name for shelf in shelves.values() for name in shelf.left_out]
+        raise _explained(error, filters, left_out, variants) from None
+
+
+def _explained(
+    error: SelectionError, filters: Filters | None, left_out: Sequence[str], variants: Variants
+) -> SelectionError:
+    """The error, and that a model was meant which has files, but not for this backend."""
+    patterns = (filters.patterns if filters else None) or ()
+    meant = [name for name in left_out if any(fnmatch.fnmatchcase(name, p) for p in patterns)]
+    if not meant:
+        return error
+    names = f"{', '.join(meant[:3])}{' …' if len(meant) > 3 else ''}"
+    return SelectionError(f"{error.message} No files for the backend {variants.backend}: {names}.")
 
 
 def _choose_quickly(shelves: Mapping[str, _Shelf], filters: Filters, warn: Warn) -> Choice | None:
@@ -181,10 +228,12 @@ class Choice:
 class _Shelf:
     """One source: the index that was kept of it, if any, until it is brought up to date."""
 
-    def __init__(self, source: Source) -> None:
-        self._source, self._root = source, source.path.resolve()
-        stored = not source.models
-        self._keep = locate(self._root, source.name, *source.folders, _READER) if stored else None
+    def __init__(self, source: Source, variants: Variants) -> None:
+        self._source, self._root, self._variants = source, source.path.resolve(), variants
+        self.left_out: list[str] = []
+        key: tuple[Path | str | bytes, ...] = (self._root, source.name, *source.folders, _READER)
+        known = source.format or source.models  # only trees have an index
+        self._keep = None if known else locate(*key)
         reader = omz.reader(self._root, strict=bool(source.folders))
         self.index = self._keep and open_index(*self._keep, str(self._root), reader)
 
@@ -198,12 +247,23 @@ class _Shelf:
         if source.models:
             self.index = listing(source.models)
             return
-        module = omz if strict else _format_of(source.path)
+        module = omz if strict else _format_of(source)
         if module is omz:
             tree = omz.Tree(self._root, source.folders, strict, warn)
             self.index = tree.read(source.name, index, self._keep)
         else:
-            self.index = listing(module.load(source.path, source.name, warn))
+            models = module.load(source.path, source.name, warn)
+            self.index = listing(self._narrowed(models, warn))
+
+    def _narrowed(self, models: Sequence[Model], warn: Warn) -> list[Model]:
+        """The models with the files that are wanted; that there are none may be a slip of the pen."""
+        narrowed = self._variants.narrowed(models)
+        kept = {model.name for model in narrowed}
+        self.left_out = [model.name for model in models if model.name not in kept]
+        if models and not narrowed:
+            known, backend = ", ".join(backends_of(models)), self._variants.backend
+            warn(f"{self._root}: no model is for the backend {backend}; its models are for {known}")
+        return narrowed
 
     def repeat_doubts(self, warn: Warn) -> None:
         """Say again what there was to say when the config files were read."""
@@ -211,7 +271,10 @@ class _Shelf:
             warn(doubt)
 
 
-def _format_of(path: Path) -> Any:
+def _format_of(source: Source) -> Any:
+    if source.format:
+        return _module(source.format)
+    path = source.path
     modules = formats()
     if found := next((module for module in modules if module.recognises(path)), None):
         return found

@@ -8,33 +8,49 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..api import MAX_INTERVAL, MAX_JOBS, MAX_TIMEOUT, Listener, make_engine
 from ..cache import Cache
 from ..disk import write_whole
 from ..errors import Interrupted, UsageError
-from ..jobs import run
+from ..jobs import processors, run
 from ..outcome import Summary
 from ..plan import ModelPlan, make_plans
 from ..reporting.json import JsonReporter, document
 from ..reporting.stream import is_terminal, warn, write_all, write_text
 from ..reporting.text import TextReporter
+from ..running import (
+    CACHE_LINKS,
+    MAX_INTERVAL,
+    MAX_JOBS,
+    MAX_TIMEOUT,
+    Listener,
+    make_cache,
+    make_engine,
+)
 from ..selection import parse_precisions
-from .dry_run import as_text, examine, obstacles
+from ..variants import Variants
+from .cookie import add_cookie, use_given_cookie
 from .options import Parser, add_selection, byte_rate, chosen, file_path, number, print_names
 from .session import FAILED, OK
 
 
 def main(arguments: list[str], program: str) -> int:
     """Run the tool; returns the exit status."""
-    options = _parser(program).parse(arguments)
+    parser = _parser(program)
+    options = parser.parse(arguments)
     precisions = None if options.precisions is None else parse_precisions(options.precisions)
+    use_given_cookie(options, warn)
     choice = chosen(options, warn)
     if options.print_all:
         print_names(choice.ids)
         return OK
-    cache = None if options.cache_dir is None else Cache(options.cache_dir)
+    cache = None if options.cache_dir is None else make_cache(options.cache_dir, options.cache_link)
+    told: Path | None = options.output_dir
+    otherwise = Path()
+    if "output_dir" in parser.from_environment:  # a program's own variable says it better
+        told, otherwise = None, options.output_dir
+    variants = Variants(precisions)
     plans = make_plans(
-        choice.models(), options.output_dir, precisions, cache, options.force, options.refresh
+        choice.models(), told, variants, cache, options.force, otherwise, options.refresh
     )
     if without := [plan.model.id for plan in plans if plan.model.files and not plan.files]:
         warn(f"warning: no file of these precisions: {', '.join(without)}")
@@ -42,14 +58,18 @@ def main(arguments: list[str], program: str) -> int:
         raise UsageError("--refresh asks the origins, which --offline forbids")
     if options.dry_run:
         return _dry_run(options, plans, cache)
-    return _download(options, plans)
+    return _download(options, plans, cache)
 
 
 def _dry_run(options: Any, plans: Sequence[ModelPlan], cache: Cache | None) -> int:
-    rows = examine(plans, cache)
+    from ..sizes import measure
+    from .dry_run import as_text, examine, obstacles
+
+    measured, refusals = (plans, []) if options.offline else measure(plans, options.timeout)
+    rows = examine(measured, cache)
     as_json = options.progress_format == "json"
     write_all(document(rows)) if as_json else write_text(as_text(rows))
-    problems = obstacles(plans, rows, cache, options.offline)
+    problems = [*refusals, *obstacles(measured, rows, cache, options.offline)]
     for problem in problems:
         warn(problem)
     return FAILED if problems else OK
@@ -62,8 +82,19 @@ def _parser(program: str) -> Parser:
     add("-o", "--output_dir", type=file_path, metavar="DIR", help="where to put models")
     add("--precisions", metavar="P[,P...]", help="only files of these precisions")
     attempts = number(int, 1, 10**6, "a whole number from 1 to 1000000")
-    add("--num_attempts", type=attempts, default=1, metavar="N", help="attempts for each file")
+    add(
+        "--num_attempts",
+        type=attempts,
+        metavar="N",
+        help="attempts for each file (default: 1, for Topaz models 5)",
+    )
     add("--cache_dir", type=file_path, metavar="DIR", help="keep a copy of each file in this cache")
+    add(
+        "--cache_link",
+        choices=CACHE_LINKS,
+        default="copy",
+        help="hardlink: the cache and the output directory share read-only files, where they can",
+    )
     add(
         "--progress_format",
         choices=("text", "json"),
@@ -92,8 +123,15 @@ def _parser(program: str) -> Parser:
         metavar="RATE",
         help="bytes per second for all transfers together, also with K, M or G (of 1024)",
     )
-    jobs = number(int, 1, MAX_JOBS, f"a whole number from 1 to {MAX_JOBS}")
-    add("-j", "--jobs", type=jobs, default=1, metavar="N", help="files to transfer at a time")
+    jobs = number(int, 1, MAX_JOBS, f"a whole number from 1 to {MAX_JOBS}, or auto")
+    add(
+        "-j",
+        "--jobs",
+        type=lambda text: text if text == "auto" else jobs(text),
+        default=1,
+        metavar="N",
+        help="files to transfer at a time; auto: as many as make it faster",
+    )
     add(
         "--timeout",
         type=number(float, 0.001, MAX_TIMEOUT, f"seconds, above 0 and up to {MAX_TIMEOUT}"),
@@ -110,6 +148,7 @@ def _parser(program: str) -> Parser:
         help="write what came of each file as JSON at the end",
     )
     either.add_argument("--dry_run", action="store_true", help="only say what would be fetched")
+    add_cookie(parser)
     parser.add_argument("--offline", action="store_true", help="no requests: cache and files only")
     parser.add_argument("--force", action="store_true", help="bring files again that are there")
     parser.add_argument(
@@ -120,14 +159,14 @@ def _parser(program: str) -> Parser:
     return parser
 
 
-def _download(options: Any, plans: Sequence[ModelPlan]) -> int:
+def _download(options: Any, plans: Sequence[ModelPlan], cache: Cache | None) -> int:
     if options.report:
         _require_writable(options.report)
     reporter = _reporter(options.progress_format, plans)
     listener = Listener(reporter)
     engine = make_engine(
         report=listener,
-        cache_dir=options.cache_dir,
+        cache=cache,
         attempts=options.num_attempts,
         timeout=options.timeout,
         offline=options.offline,
@@ -140,7 +179,7 @@ def _download(options: Any, plans: Sequence[ModelPlan]) -> int:
     )
     try:
         with listener:
-            summary = run(plans, options.jobs, engine)
+            summary = run(plans, options.jobs, engine, processors())
     finally:
         reporter.close()
     told = not options.report or _write_report(options.report, summary)

@@ -13,18 +13,24 @@ from ..claiming import partial_size
 from ..credentials import mask
 from ..disk import file_size, free_space, readable
 from ..errors import StorageError, TransferError
-from ..plan import FilePlan, ModelPlan, cached_size, require_space
+from ..plan import FilePlan, ModelPlan, cached_size, still_missing
+from ..sizes import Estimates
+from ..space import require_space
 from ..stores import Settings, Stores
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One file. Sizes are in bytes, None where nobody knows; `state` as docs/downloader.md says."""
+    """One file. Sizes are in bytes, None where nobody knows; `state` as docs/downloader.md says.
+
+    `estimated` says that they are what such files weigh on average.
+    """
 
     name: str
     path: str
     state: str
     size: int | None
     missing: int | None
+    estimated: bool
     checksum: str | None
     sources: list[str]
 
@@ -41,6 +47,8 @@ class ModelRows(msgspec.Struct, frozen=True):
 class DryRun(msgspec.Struct, frozen=True):
     """The whole dry run: `missing` bytes would come, `cached` of them from the cache.
 
+    `estimated` of them are in files whose sizes are estimates.
+
     `output_dir` is None where the models would go to several; `free` is the room in the fullest one.
     """
 
@@ -50,6 +58,7 @@ class DryRun(msgspec.Struct, frozen=True):
     size: int
     missing: int
     cached: int
+    estimated: int
     unknown_sizes: int
     free: int
     models: list[ModelRows]
@@ -57,10 +66,15 @@ class DryRun(msgspec.Struct, frozen=True):
 
 def examine(plans: Sequence[ModelPlan], cache: Cache | None) -> DryRun:
     """Look at the files as closely as a run would, but write nothing and ask nobody."""
-    roots = {plan.root for plan in plans} or {Path()}
+    roots, estimates = {plan.root for plan in plans} or {Path()}, Estimates()
     models = [
-        ModelRows(p.model.id, p.model.source, str(p.root), [_row(file, cache) for file in p.files])
-        for p in plans
+        ModelRows(
+            plan.model.id,
+            plan.model.source,
+            str(plan.root),
+            [_guessed(_row(file, cache), plan, file, estimates) for file in plan.files],
+        )
+        for plan in plans
     ]
     rows = [row for model in models for row in model.files]
     return DryRun(
@@ -70,6 +84,7 @@ def examine(plans: Sequence[ModelPlan], cache: Cache | None) -> DryRun:
         size=sum(row.size or 0 for row in rows),
         missing=sum(row.missing or 0 for row in rows),
         cached=sum(row.missing or 0 for row in rows if row.state == "cached"),
+        estimated=sum(row.missing or 0 for row in rows if row.estimated),
         unknown_sizes=sum(row.missing is None for row in rows),
         free=min(map(free_space, roots)),
         models=models,
@@ -77,17 +92,27 @@ def examine(plans: Sequence[ModelPlan], cache: Cache | None) -> DryRun:
 
 
 def _row(file: FilePlan, cache: Cache | None) -> Row:
-    wanted = file.job.file
+    wanted = file.file
     state, missing = _state(file, cache)
     sources = [mask(origin.url) for origin in file.job.origins]
     if state == "cached" and cache and wanted.checksum:
         sources = [str(cache.path(wanted.checksum))]
     checksum = str(wanted.checksum) if wanted.checksum else None
-    return Row(wanted.name, file.path, state, wanted.size, missing, checksum, sources)
+    there = file_size(file.job.destination) if missing == 0 else None
+    size = there if wanted.size is None else wanted.size
+    return Row(wanted.name, file.path, state, size, missing, False, checksum, sources)
+
+
+def _guessed(row: Row, plan: ModelPlan, file: FilePlan, estimates: Estimates) -> Row:
+    """The row, with an estimate where it is all that there is."""
+    if row.missing is not None or (estimate := estimates.size(plan, file)) is None:
+        return row
+    missing = still_missing(estimate, partial_size(file.job.destination))
+    return msgspec.structs.replace(row, size=estimate, missing=missing, estimated=True)
 
 
 def _state(file: FilePlan, cache: Cache | None) -> tuple[str, int | None]:
-    wanted, destination = file.job.file, file.job.destination
+    wanted, destination = file.file, Path(file.destination)
     if file.state == "absent" and file_size(destination) is not None:
         # With --force it can be the right one, which comes again all the same.
         return "present" if _is_right(file) else "different", file.missing
@@ -146,12 +171,15 @@ def as_text(found: DryRun) -> str:
         lines += [model.model, *map(_line, model.files)]
     fetched = found.missing - found.cached
     cached = f", {found.cached} bytes copied from the cache" if found.cached else ""
+    guess = f", of which {readable(found.estimated)} are an estimate" if found.estimated else ""
     more = f"; the sizes of {found.unknown_sizes} files are unknown" if found.unknown_sizes else ""
-    lines.append(f"{fetched} bytes ({readable(fetched)}) would be fetched{cached}{more}.")
+    lines.append(f"{fetched} bytes ({readable(fetched)}) would be fetched{guess}{cached}{more}.")
     return "".join(f"{line}\n" for line in lines)
 
 
 def _line(row: Row) -> str:
     size = "unknown size" if row.size is None else f"{row.size} bytes"
+    if row.estimated:
+        size = f"about {size} (an estimate)"
     origin = f" <- {row.sources[0]}" if row.sources and row.missing != 0 else ""
     return f"  {row.state:<9} {row.path}, {size}{origin}"

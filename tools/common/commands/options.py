@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import argparse
 import functools
-import itertools
 import os
 import re
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ..catalog import BUILTIN, SOURCE_VARIABLE, URL_SOURCE, Choice, Source, active_sources, choose
-from ..errors import CatalogError, UsageError
+from ..catalog import NAMED, SOURCE_VARIABLE, Choice, choose
+from ..errors import UsageError
+from ..gpu import FAMILIES
 from ..reporting.stream import write_text
 from ..selection import Filters, parse_list, split_patterns
+from ..variants import BACKEND_VARIABLES, DEFAULT_BACKEND, GPU_VARIABLES, wanted_variants
 from ..version import VERSION
+from .urls import add_url, with_urls
 
 ENVIRONMENT_PREFIX = "MODELZOO_"
 MAX_LIST = 16 << 20  # bytes; more than that is no list of patterns
@@ -44,6 +46,8 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("--version", action="version", version=f"modelzoo {VERSION}")
         self._values: list[tuple[argparse.Action, Any]] = []
         self._one_of: tuple[str, ...] = ()
+        self.from_environment: set[str] = set()
+        """The options whose values came from there, once they are parsed."""
 
     def error(self, message: str) -> NoReturn:
         """A usage error: one line that names the way to help."""
@@ -85,6 +89,8 @@ class Parser(argparse.ArgumentParser):
             if not hasattr(options, action.dest):
                 text = environ.get(_variable(action))
                 setattr(options, action.dest, self._convert(action, text) if text else default)
+                if text:
+                    self.from_environment.add(action.dest)
         return options
 
     def _convert(self, action: argparse.Action, text: str) -> Any:
@@ -155,14 +161,7 @@ def add_selection(parser: Parser) -> None:
     )
     one.add_argument("--print_all", action="store_true", help="print the names of all models")
     parser.require_one_of("all", "name", "list", "print_all", "url")
-    parser.add_argument(
-        "--url",
-        action="append",
-        default=[],
-        metavar="NAME/FILE=URL",
-        help="one more file of a model that is no more than URLs, if known with #sha256=DIGEST; "
-        "can be repeated; without other selection these models are meant",
-    )
+    add_url(parser)
     narrow = parser.add_argument_group("conditions", "which narrow the selection down")
     for option, what in (
         ("--exclude", "not the models that match one of these patterns"),
@@ -179,56 +178,60 @@ def add_selection(parser: Parser) -> None:
             metavar="PAT[,PAT...]",
             help=what,
         )
-    parser.add_argument(  # the catalog itself reads the variable
+    add_sources(parser)
+    add_backend(parser)
+
+
+def add_format(parser: Parser) -> None:
+    """The option of tools that print a table for people, or the same for programs."""
+    parser.add_value(
+        "--format",
+        choices=("text", "json"),
+        default="text",
+        help="a table for people, or a JSON document for programs",
+    )
+
+
+def add_sources(parser: Parser) -> None:
+    """The option that says where models come from. The catalog itself reads the variable."""
+    parser.add_argument(
         "--source",
         action="append",
         metavar="SOURCE",
         help="take the models from this folder or list of URLs instead of the built-in sources; "
-        f"also {' and '.join(BUILTIN)}; can be repeated [env: {SOURCE_VARIABLE}]",
+        f"also {', '.join(NAMED)}; can be repeated [env: {SOURCE_VARIABLE}]",
+    )
+
+
+def add_backend(parser: Parser) -> None:
+    """The options that say what models with files for several backends are for."""
+    parser.add_argument(
+        "--backend",
+        metavar="NAME",
+        help="of models for several backends (Topaz Video AI) take the files for this one "
+        f"(default: {DEFAULT_BACKEND}) [env: {', '.join(BACKEND_VARIABLES)}]",
+    )
+    parser.add_argument(
+        "--gpu",
+        metavar="FAMILY",
+        help=f"the GPU that TensorRT files are for: {', '.join(FAMILIES)} (default: this "
+        f"machine's) [env: {', '.join(GPU_VARIABLES)}]",
     )
 
 
 def chosen(options: Any, warn: Callable[[str], None]) -> Choice:
     """The models that the options mean; raises SelectionError, CatalogError or UsageError."""
     filters = Filters(
-        patterns=_patterns(options),
+        patterns=name_patterns(options),
         exclude=tuple(options.exclude),
         tasks=tuple(options.task),
         frameworks=tuple(options.framework),
         licenses=tuple(options.license),
         tags=tuple(options.tag),
     )
-    sources = _sources(options)
-    return choose(sources, filters, lambda message: warn(f"warning: {message}"))
-
-
-def _sources(options: Any) -> tuple[Source, ...]:
-    """The sources that are named; where only URLs are given, those are all that is asked for."""
-    if not options.url:
-        return active_sources(options.source or ())
-    filtered = options.all or options.name or options.list or options.print_all
-    named = active_sources(options.source or ()) if filtered else ()
-    return (*named, _of_urls(options.url, {source.name for source in named}))
-
-
-def _of_urls(urls: Sequence[str], taken: Container[str]) -> Source:
-    """The source of the models that are given as URLs, under a name that no other has."""
-    from ..catalog.urls import models_of, parse_entry
-    from ..credentials import mask
-
-    entries = []
-    for text in urls:
-        try:
-            entries.append(parse_entry(text))
-        except CatalogError as error:
-            target, equals, url = text.partition("=")
-            raise UsageError(f"--url {target}{equals}{mask(url)}: {error}") from None
-    names = (f"{URL_SOURCE}-{number}" if number > 1 else URL_SOURCE for number in itertools.count(1))
-    name = next(name for name in names if name not in taken)
-    try:
-        return Source(name, Path(), models=tuple(models_of(entries, name)))
-    except CatalogError as error:
-        raise UsageError(f"--url: {error}") from None
+    variants = wanted_variants(options.backend, options.gpu)
+    sources = with_urls(options)
+    return choose(sources, filters, lambda message: warn(f"warning: {message}"), variants)
 
 
 def print_names(names: Iterable[str]) -> None:
@@ -236,7 +239,8 @@ def print_names(names: Iterable[str]) -> None:
     write_text("".join(f"{name}\n" for name in names))
 
 
-def _patterns(options: Any) -> tuple[str, ...] | None:
+def name_patterns(options: Any) -> tuple[str, ...] | None:
+    """The patterns of `--name` or `--list`, None when neither was given; raises UsageError."""
     if options.list is None:
         patterns: tuple[str, ...] | None = options.name
         return patterns

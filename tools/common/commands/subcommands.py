@@ -1,7 +1,8 @@
 """Tools that do several things: one module of the tool's folder is one subcommand.
 
 Such a module has `add_options(parser)` and `run(options)`, which returns the exit status; the first
-line of its docstring is its help. Only the module that is asked for is imported.
+line of its docstring is its help. One with commands of its own has a `main`, like a tool. Only the
+module that is asked for is imported.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ def dispatch(tool: ModuleType, arguments: list[str], program: str) -> int:
     if not arguments or arguments[0] not in names:
         _refuse(tool, names, arguments, program)
     module = _module(tool, arguments[0])
+    if hasattr(module, "main"):
+        return int(module.main(arguments[1:], f"{program} {arguments[0]}"))
     parser = Parser(f"{program} {arguments[0]}", _first_line(module))
     module.add_options(parser)
     return int(module.run(parser.parse(arguments[1:])))

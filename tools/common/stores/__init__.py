@@ -6,9 +6,9 @@ to be changed to add one.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
-import pkgutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any, Protocol, runtime_checkable
 from urllib.parse import urlsplit
@@ -99,6 +99,8 @@ class Publisher(Protocol):
 @cache
 def _modules() -> dict[str, Any]:
     """Which module serves which scheme."""
+    import pkgutil
+
     modules = [importlib.import_module(f".{m.name}", __name__) for m in pkgutil.iter_modules(__path__)]
     return {scheme: module for module in modules for scheme in module.SCHEMES}
 
@@ -109,6 +111,12 @@ class Stores:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._made: dict[Any, Store] = {}
+
+    def prepare(self, urls: Iterable[str]) -> None:
+        """Make the stores for these URLs now: it takes the longer part of a second to import one."""
+        for url in urls:
+            with contextlib.suppress(TransferError):
+                self.store(url)
 
     def store(self, url: str) -> Store:
         """The store for this URL; TransferError when there is none, or it may not be asked."""

@@ -3,35 +3,31 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
-from typing import TYPE_CHECKING, NamedTuple, cast
-from urllib.parse import urljoin, urlsplit
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urljoin
 
 from ..checksum import CHUNK
 from ..content import extent, retry_after, validator_of
 from ..credentials import (
     Credential,
-    Route,
     credential_after_redirect,
     credential_for,
     host_of,
     mask,
     no_credential,
-    route_to,
     without_userinfo,
 )
 from ..errors import Reason, TransferError
+from ..http_client import HttpClient
 from ..http_errors import translated_errors
 from ..version import USER_AGENT
 from . import Settings
 
 if TYPE_CHECKING:
-    from requests.adapters import HTTPAdapter
     from urllib3 import BaseHTTPResponse as Response
-    from urllib3 import HTTPConnectionPool
 
 SCHEMES = ("http", "https")
 HEADERS = {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity"}
@@ -78,14 +74,13 @@ class Answer(NamedTuple):
 
 
 class HttpStore:
-    """Opens URLs with GET. Each thread has connections of its own."""
+    """Opens URLs with GET."""
 
     remote = True
 
     def __init__(self, settings: Settings) -> None:
-        self._timeout = settings.timeout
-        self._local = threading.local()
-        self._routes: dict[str, Route] = {}
+        self._client = HttpClient(settings.timeout)
+        self._credentials: dict[str, Credential | None] = {}
 
     def open(
         self, url: str, offset: int = 0, validator: str | None = None, stop: int | None = None
@@ -117,11 +112,20 @@ class HttpStore:
             raise status_error(response, url, credential)
         return response.status == 304 or validator_of(response.headers) == validator
 
+    def size(self, url: str) -> int | None:
+        """The size of the file in bytes, as HEAD tells it; None where it does not. TransferError."""
+        response, credential, _ = self.ask(url, method="HEAD")
+        dismiss(response)
+        if response.status != 200:
+            raise status_error(response, url, credential)
+        found = extent(response.status, response.headers)
+        return found[1] if found else None
+
     def ask(self, url: str, headers: Mapping[str, str] = {}, method: str = "GET") -> Answer:
         """Ask, and follow redirects; the caller looks at the status and closes the response."""
-        credential, hops = credential_for(url), list[Hop]()
+        credential, hops = self._credential(url), list[Hop]()
         for _ in range(MAX_REDIRECTS + 1):
-            own = dict([credential.header]) if credential else {}
+            own = credential.headers if credential else {}
             response = self._request(method, url, {**headers, **own})
             location = response.headers.get("Location")
             if response.status not in (301, 302, 303, 307, 308) or not location:
@@ -136,59 +140,14 @@ class HttpStore:
     def _request(self, method: str, url: str, headers: dict[str, str]) -> Response:
         with translated_errors(url):
             host_of(url)
-            pool, target = self._connect(without_userinfo(url))
-            return pool.urlopen(
-                method,
-                target,
-                headers=HEADERS | headers,
-                redirect=False,
-                retries=False,
-                assert_same_host=False,  # a proxy is asked for URLs of other hosts
-                timeout=self._timeout,
-                preload_content=False,
-                decode_content=False,
-            )
+            return self._client.request(method, without_userinfo(url), HEADERS | headers)
 
-    def _connect(self, url: str) -> tuple[HTTPConnectionPool, str]:
-        """The connections of this thread to the URL's host, and what to ask for there.
-
-        requests knows how URLs are written, and about proxies and certificates; its engine, urllib3,
-        is used directly for each request, which costs half as much.
-        """
-        from requests.models import PreparedRequest
-
-        prepared, route = PreparedRequest(), self._route(url)
-        prepared.prepare_url(url, None)
-        host = url[: url.find("/", 8)]
-        if host not in self._pools:
-            pool = self._adapter.get_connection_with_tls_context(prepared, route.verify, route.proxies)
-            self._pools[host] = cast("HTTPConnectionPool", pool)
-        return self._pools[host], self._adapter.request_url(prepared, route.proxies)
-
-    def _route(self, url: str) -> Route:
-        """What the environment says about the URL's host, looked up once for every host."""
-        parts = urlsplit(url)
-        host = f"{parts.scheme}://{parts.netloc}"
-        if host not in self._routes:
-            self._routes[host] = route_to(host)
-        return self._routes[host]
-
-    @property
-    def _adapter(self) -> HTTPAdapter:
-        adapter: HTTPAdapter | None = getattr(self._local, "adapter", None)
-        if adapter is None:
-            from requests.adapters import HTTPAdapter
-
-            adapter = self._local.adapter = HTTPAdapter()
-            self._local.pools = {}
-        return adapter
-
-    @property
-    def _pools(self) -> dict[str, HTTPConnectionPool]:
-        """The connections of this thread, by scheme and host."""
-        assert self._adapter, "made together"
-        pools: dict[str, HTTPConnectionPool] = self._local.pools
-        return pools
+    def _credential(self, url: str) -> Credential | None:
+        """What proves who asks, looked up once for every host, user and password."""
+        site = "/".join(url.split("/", 3)[:3])
+        if site not in self._credentials:
+            self._credentials[site] = credential_for(url)
+        return self._credentials[site]
 
 
 def _range(offset: int, validator: str | None, stop: int | None) -> dict[str, str]:
@@ -254,7 +213,7 @@ class OpenedUrl:
     def __iter__(self) -> Iterator[bytes]:
         raw = self._response
         with translated_errors(self._url):
-            # read1 hands over what has come; read would wait for a whole MiB from a slow server.
+            # read1 hands over what has come; read would wait for a whole chunk from a slow server.
             while (chunk := raw.read1(CHUNK, decode_content=False)) and not self._aborted:
                 yield chunk
         if self._aborted:  # what a cut connection still gives is no part of the file
@@ -279,8 +238,7 @@ def status_error(response: Response, url: str, credential: Credential | None) ->
     phrase = _PHRASES.get(code, "")  # not the server's own, which could say anything
     advice = ""
     if code in (401, 403):
-        sent = f"{credential.name} was sent and refused" if credential else no_credential()
-        advice = f"; {sent}"
+        advice = f"; {credential.refusal if credential else no_credential()}"
     return TransferError(
         _STATUS.get(code, Reason.SERVER_ERROR),
         f"the server answered {code} {phrase}".rstrip() + advice,

@@ -27,7 +27,7 @@ from ...model import (
     Step,
     UnpackArchive,
 )
-from ...paths import clash, safe_path
+from ...paths import clash, require_safe
 from . import MODEL_CONFIG, Warn
 
 MODEL_NAME = re.compile(r"[0-9a-zA-Z._-]+")
@@ -188,16 +188,18 @@ class ConfigReader:
             raise self.error("conversion_to_onnx_args", f"is {rule} with framework {config.framework}")
 
     def _subdirectory(self) -> str:
+        path = self.relative or self.name
         try:
-            return str(safe_path(self.relative or self.name))
+            require_safe(path)
         except UnsafePathError as error:
             raise self.error("", str(error)) from None
+        return path
 
     def _files(self, files: Sequence[_File]) -> Iterator[ModelFile]:
         for number, file in enumerate(files):
             key = f"files[{number}]"
             try:
-                safe_path(file.name)
+                require_safe(file.name)
             except UnsafePathError as error:
                 raise self.error(f"{key}.name", error.problem) from None
             checksum, origins = self._checksum(file, key), self._origins(file, key)
@@ -240,7 +242,7 @@ class ConfigReader:
             path = origin.url.partition("?")[0].partition("#")[0]
             if not path.startswith(self._inside):
                 raise self.error(key, f'"{url}" leads out of the catalog')
-            safe_path(unquote(path.removeprefix(self._inside)))
+            require_safe(unquote(path.removeprefix(self._inside)))
         except UnsafePathError as error:
             raise self.error(key, f'"{url}" leads to an unsafe path: {error.problem}') from None
         except ValueError as error:
@@ -262,7 +264,7 @@ class ConfigReader:
         for number, step in enumerate(config.postprocessing):
             key = f"postprocessing[{number}]"
             try:
-                safe_path(step.file)
+                require_safe(step.file)
             except UnsafePathError as error:
                 raise self.error(f"{key}.file", error.problem) from None
             if isinstance(step, RegexReplace) and (problem := _bad_pattern(step.pattern)):

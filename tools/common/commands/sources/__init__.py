@@ -1,4 +1,4 @@
-"""sources: looks after catalogs and the places that they name."""
+"""sources: shows what the sources of models offer, and looks after the places that they name."""
 
 from __future__ import annotations
 

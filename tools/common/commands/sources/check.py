@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from ...api import MAX_TIMEOUT
 from ...probing import Finding, probe, wrong
 from ...reporting.json import document
-from ...reporting.stream import printable, warn, write_all, write_text
+from ...reporting.stream import warn, write_all, write_text
+from ...reporting.table import table
+from ...running import MAX_TIMEOUT
 from ..options import Parser, add_selection, chosen, number, print_names
 from ..session import FAILED, OK
 
@@ -42,14 +43,7 @@ def run(options: Any) -> int:
 def _table(findings: Sequence[Finding]) -> str:
     """A line for each URL that somebody has to look at, and how many there are."""
     rows = [(f.state, f"{f.model}/{f.file}", f.url, f.message or "") for f in wrong(findings)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        printable(
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        )
-        for row in rows
-    ]
+    shown = table(("state", "file", "url", "problem"), rows) if rows else ""
     count = Counter(finding.state for finding in findings)
     states = ", ".join(f"{number} {state}" for state, number in count.most_common()) or "nothing"
-    lines.append(f"{len(findings)} URLs: {states}")
-    return "".join(f"{line}\n" for line in lines)
+    return f"{shown}{len(findings)} URLs: {states}\n"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ...api import MAX_TIMEOUT
 from ...catalog.omz import MODEL_CONFIG
 from ...catalog.omz.config import MODEL_NAME
 from ...disk import storage_errors
@@ -13,6 +12,7 @@ from ...drafting import draft_of_folder, draft_of_urls, write_draft
 from ...errors import CatalogError, UsageError
 from ...events import Event, ModelFileRetry, Notice
 from ...reporting.stream import warn, write_text
+from ...running import MAX_TIMEOUT
 from ..options import Parser, file_path, number
 from ..session import OK
 

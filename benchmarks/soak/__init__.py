@@ -1,0 +1,1 @@
+"""A soak: the downloader against a server that fails at random, killed at random, on small disks."""

@@ -1,0 +1,89 @@
+"""Requests to servers, over connections that each thread keeps for itself.
+
+requests knows how URLs are written, and about proxies and certificates; its engine, urllib3, is used
+directly for each request, which costs half as much.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, cast
+from urllib.parse import urlsplit
+
+from .credentials import Route, route_to
+
+if TYPE_CHECKING:
+    from requests.adapters import HTTPAdapter
+    from urllib3 import BaseHTTPResponse as Response
+    from urllib3 import HTTPConnectionPool
+
+_PLAIN = re.compile(r"https?://[a-z0-9.:-]+(?:/(?!\.)[A-Za-z0-9._~!$&()*+,;=:@-]*)+")
+"""A URL that requests would send as it is written."""
+
+
+class HttpClient:
+    """Asks servers; `timeout` is in seconds, for connecting and for each read.
+
+    Its errors are those of requests and urllib3, and TransferError for settings of no use.
+    """
+
+    def __init__(self, timeout: float) -> None:
+        from requests.adapters import HTTPAdapter  # now, so that a fork of this process has it
+
+        self._timeout, self._make_adapter = timeout, HTTPAdapter
+        self._local = threading.local()
+        self._routes: dict[str, Route] = {}
+
+    def request(self, method: str, url: str, headers: Mapping[str, str]) -> Response:
+        """The response to a URL without userinfo, its body unread; no redirect is followed."""
+        pool, target = self._connect(url)
+        return pool.urlopen(
+            method,
+            target,
+            headers=headers,
+            redirect=False,
+            retries=False,
+            assert_same_host=False,  # a proxy is asked for URLs of other hosts
+            timeout=self._timeout,
+            preload_content=False,
+            decode_content=False,
+        )
+
+    def _connect(self, url: str) -> tuple[HTTPConnectionPool, str]:
+        """The connections of this thread to the URL's host, and what to ask for there."""
+        host = url[: url.find("/", 8)]
+        if _PLAIN.fullmatch(url) and (known := self._direct.get(host)):
+            return known, url[len(host) :]
+        from requests.models import PreparedRequest
+
+        prepared, route = PreparedRequest(), self._route(url)
+        prepared.prepare_url(url, None)
+        found = self._adapter.get_connection_with_tls_context(prepared, route.verify, route.proxies)
+        pool = cast("HTTPConnectionPool", found)
+        if not route.proxies:
+            self._direct[host] = pool
+        return pool, self._adapter.request_url(prepared, route.proxies)
+
+    def _route(self, url: str) -> Route:
+        """What the environment says about the URL's host, looked up once for every host."""
+        parts = urlsplit(url)
+        host = f"{parts.scheme}://{parts.netloc}"
+        if host not in self._routes:
+            self._routes[host] = route_to(host)
+        return self._routes[host]
+
+    @property
+    def _adapter(self) -> HTTPAdapter:
+        """What makes the connections of this thread."""
+        adapter: HTTPAdapter | None = getattr(self._local, "adapter", None)
+        if adapter is None:
+            adapter = self._local.adapter = self._make_adapter()
+        return adapter
+
+    @property
+    def _direct(self) -> dict[str, HTTPConnectionPool]:
+        """The connections of this thread that need no proxy, by scheme and host."""
+        direct: dict[str, HTTPConnectionPool] = self._local.__dict__.setdefault("direct", {})
+        return direct
