@@ -11,7 +11,7 @@ from tests.servers.nginx import nginx_binary
 
 from . import environments
 from .corpus import CORES
-from .environments import REQUIREMENTS, ROOT
+from .environments import OURS, REQUIREMENTS, ROOT
 
 _COMMANDS = {"curl": 1, "aria2c": 2, "wget": 2}  # the word of the first line that is the version
 
@@ -30,7 +30,8 @@ def versions() -> dict[str, str]:
     """The programs and their versions."""
     told = {"modelzoo": f"{_ours()}, commit {_commit()}", "nginx": _nginx()}
     told |= {name: _version(name, word) for name, word in _COMMANDS.items()}
-    for name, requirements in REQUIREMENTS.items():
+    others = {name: r for name, r in REQUIREMENTS.items() if name != OURS}
+    for name, requirements in others.items():
         package, _, version = requirements[0].partition("==")
         told[package] = version if environments.python(name) else "not installed"
     return told

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from . import environments
 from .corpus import File, wrong_files
 from .environments import ROOT
 from .measure import Command
@@ -78,11 +79,16 @@ class Program:
         return self.name.startswith(OURS)
 
 
+def _python() -> str:
+    """The interpreter of an environment with what these tools need and no more."""
+    return str(environments.python(environments.OURS) or sys.executable)
+
+
 def downloader(form: str = "json", piped: bool = False) -> Callable[[Task], Command]:
     """The downloader; `form` is the progress format."""
 
     def command(task: Task) -> Command:
-        argv = [sys.executable, _TOOLS / "downloader.py", "--all", "--source", task.inputs / "catalog"]
+        argv = [_python(), _TOOLS / "downloader.py", "--all", "--source", task.inputs / "catalog"]
         argv += ["-o", task.output, f"-j{task.jobs}", f"--progress_format={form}", *_optional(task)]
         return replace(task.command(*argv), piped=piped)
 
@@ -98,14 +104,14 @@ def _optional(task: Task) -> list[str]:
 
 @functools.cache
 def _help() -> str:
-    command = [sys.executable, str(_TOOLS / "downloader.py"), "--help"]
+    command = [_python(), str(_TOOLS / "downloader.py"), "--help"]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 def silent(task: Task) -> Command:
     """The downloader's work through the Python API, where nobody listens to events."""
     driver = ROOT / "benchmarks" / "drivers" / "silent.py"
-    return task.command(sys.executable, driver, task.inputs / "catalog", task.output, task.jobs)
+    return task.command(_python(), driver, task.inputs / "catalog", task.output, task.jobs)
 
 
 def info_dumper(catalog: str, name: str | None = None) -> Callable[[Task], Command]:
@@ -113,7 +119,7 @@ def info_dumper(catalog: str, name: str | None = None) -> Callable[[Task], Comma
 
     def command(task: Task) -> Command:
         select = ["--name", name] if name else ["--all"]
-        argv = [sys.executable, _TOOLS / "info_dumper.py", *select, "--source", task.inputs / catalog]
+        argv = [_python(), _TOOLS / "info_dumper.py", *select, "--source", task.inputs / catalog]
         return replace(task.command(*argv), stdout=task.folder / OUTPUT / "info.json")
 
     return command

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -64,5 +63,5 @@ def bring_all(
     changed = {"clock": clock or InstantClock(), "connections": connections or Connections(per_host=1)}
     if "backoff" in options:
         changed["backoff"] = options.pop("backoff")
-    engine = replace(make_engine(report=recorder or Recorder(), **options), **changed)
+    engine = make_engine(report=recorder or Recorder(), **options).changed(**changed)
     return fetch(models, output_dir, EVERY_VARIANT, jobs, engine)

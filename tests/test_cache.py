@@ -241,6 +241,15 @@ def test_full_cache(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not place.entry.exists()
 
 
+def test_a_cache_that_fails_is_told_of_once(place: Place) -> None:
+    place.cache.mkdir()
+    (place.cache / "1").write_bytes(b"")
+    for name in "abc":
+        place.add(name, f.serve(DATA))
+    events = place.download("a", "b", "c")
+    assert sum(isinstance(event, Notice) for event in events) == 1
+
+
 @pytest.mark.parametrize("left", [b"half", DATA + b"more", DATA])
 def test_left_over_of_a_killed_process(place: Place, left: bytes) -> None:
     place.staging.mkdir(parents=True)

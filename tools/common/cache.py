@@ -10,8 +10,8 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-from collections import deque
-from collections.abc import Iterable
+from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -34,7 +34,7 @@ class Cache:
     def __init__(self, folder: Path, links: bool = False) -> None:
         self.folder, self.links = folder, links
         self.proofs = Proofs(folder)
-        self._refusals = itertools.count()
+        self._failures: defaultdict[str, Iterator[int]] = defaultdict(itertools.count)
         self._root = folder / FORMAT
         self._staging = self._root / "staging"
         self.notes = UrlNotes(folder)
@@ -111,9 +111,9 @@ class Cache:
         with contextlib.suppress(OSError):
             self.proofs.add(checksum, os.stat(self.path(checksum)))
 
-    def first_refusal(self) -> bool:
-        """Whether this is the first link that could not be made."""
-        return next(self._refusals) == 0
+    def first_failure(self, kind: str) -> bool:
+        """Whether nothing of this kind has failed before: the same thing need not be told again."""
+        return next(self._failures[kind]) == 0
 
     def drop(self, checksum: Checksum) -> None:
         """Remove a broken entry, whatever it is."""

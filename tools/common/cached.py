@@ -126,10 +126,11 @@ def keep(
                 _tell_refusal(engine, cache, error)
         cache.fill(reservation, checksum, job.destination, delivery.mtime_ns)
     except StorageError as error:
-        engine.report(Notice(message=f"the cache was not filled: {error}"))
+        if cache.first_failure(error.reason):
+            engine.report(Notice(message=f"the cache was not filled: {error}"))
 
 
 def _tell_refusal(engine: Engine, cache: Cache, error: OSError) -> None:
-    if cache.first_refusal():
+    if cache.first_failure("link"):
         why = error.strerror or error
         engine.report(Notice(message=f"files are copied where the cache cannot be linked to: {why}"))

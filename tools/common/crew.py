@@ -11,6 +11,7 @@ import contextlib
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from .engine import Engine
 from .errors import Reason
 from .events import AnyEvent, Event, ModelFileDownloadBegin, ModelFileDownloadEnd, Notice
 from .gates import Hold, Lesson, Refusal
-from .outcome import ModelOutcome
+from .outcome import LOST, Ended
 from .pool import GRACE, LOOK
 
 if TYPE_CHECKING:
@@ -31,12 +32,8 @@ TICKETS = 8192
 """How many may wait, at 4 bytes each: a pipe holds 64 KiB."""
 
 
-class Ended(msgspec.Struct, frozen=True, tag=True):
-    """The last words of a member: what came of its models, by number, and the bytes it received."""
-
-    outcomes: dict[int, ModelOutcome]
-    interrupted: bool
-    network: int
+BATCH = 0.004  # seconds that a message may wait for others to go with it
+MOST_PENDING = 1024  # messages that wait for a process that reports slowly
 
 
 class _Told(msgspec.Struct, frozen=True, tag=True):
@@ -51,16 +48,24 @@ class _Stop(msgspec.Struct, frozen=True, tag=True):
     """Put things down."""
 
 
+_Message = _Told | _Learned | Ended
+
 _ENCODER = msgspec.msgpack.Encoder()
-_FROM_MEMBER = msgspec.msgpack.Decoder(_Told | _Learned | Ended)
+_FROM_MEMBER = msgspec.msgpack.Decoder(list[_Message])
 _TO_MEMBER = msgspec.msgpack.Decoder(_Learned | _Stop)
 
 
 class Link:
-    """What a member has of the process that it came from."""
+    """What a member has of the process that it came from.
+
+    Messages go in batches, since each one sent costs as much as a tenth of a small file.
+    """
 
     def __init__(self, connection: Connection[bytes, bytes]) -> None:
-        self._connection, self._lock = connection, threading.Lock()
+        self._connection, self._changed = connection, threading.Condition()
+        self._pending: list[_Message] = []
+        self._sender = threading.Thread(target=self._send_all, daemon=True)
+        self._sender.start()
 
     def tell(self, event: Event) -> None:
         """Have the event reported."""
@@ -71,12 +76,31 @@ class Link:
         self._send(_Learned(lesson))
 
     def end(self, ended: Ended) -> None:
-        """Say that nothing more will come."""
+        """Say that nothing more will come; returns when everything has been sent."""
         self._send(ended)
+        self._sender.join()
 
-    def _send(self, message: _Told | _Learned | Ended) -> None:
-        with self._lock:
-            self._connection.send_bytes(_ENCODER.encode(message))
+    def _send(self, message: _Message) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._pending) < MOST_PENDING)
+            self._pending.append(message)
+            if len(self._pending) == 1:
+                self._changed.notify_all()
+
+    def _send_all(self) -> None:
+        last: _Message | None = None
+        while not isinstance(last, Ended):
+            with self._changed:
+                self._changed.wait_for(lambda: self._pending)
+            time.sleep(BATCH)
+            with self._changed:
+                batch, self._pending = self._pending, []
+                self._changed.notify_all()
+            last = batch[-1]
+            try:
+                self._connection.send_bytes(_ENCODER.encode(batch))
+            except OSError:  # nobody is left to report to
+                os._exit(1)
 
     def listen(self, learn: Callable[[Lesson], None]) -> None:
         """Hear in the background what others have learned, and Ctrl-C."""
@@ -161,10 +185,14 @@ class Crew:
 
     def _hear(self, connection: Connection[bytes, bytes], engine: Engine) -> None:
         try:
-            message = _FROM_MEMBER.decode(connection.recv_bytes())
+            messages = _FROM_MEMBER.decode(connection.recv_bytes())
         except (EOFError, OSError):
             self._close(connection, engine)
             return
+        for message in messages:
+            self._take(message, connection, engine)
+
+    def _take(self, message: _Message, connection: Connection[bytes, bytes], engine: Engine) -> None:
         if isinstance(message, _Told):
             self._report(connection, message.event, engine)
         elif isinstance(message, _Learned):
@@ -224,9 +252,6 @@ def _interrupt_once(number: int, frame: Any) -> None:
     """Both the terminal and the process that it came from may tell a member of one Ctrl-C."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     raise KeyboardInterrupt
-
-
-LOST = "the process that worked on it has ended"
 
 
 def _tickets(count: int) -> tuple[int, int]:

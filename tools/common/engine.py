@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -105,33 +105,48 @@ class Traffic:
             return Sample(self._bytes.total(), self._ended, self._troubles)
 
 
-@dataclass(frozen=True)
 class Engine:
-    """What all transfers of a run share."""
+    """What all transfers of a run share.
 
-    stores: Stores
-    cache: Cache | None
-    report: Report
-    clock: Clock
-    cancel: Cancel
-    attempts: int | None = None
-    """Attempts for each file; None: as many as its model wants."""
-    timeout: float = 60.0
-    force: bool = False
-    refresh: bool = False
-    progress_interval: float = 0.2
-    backoff: Callable[[int], float] = backoff
-    connections: Connections = field(default_factory=Connections)
-    limit_rate: float | None = None
-    share: Callable[[Lesson], None] = keep_to_oneself
-    traffic: Traffic = field(default_factory=Traffic)
-    gates: Gates = field(init=False)
-    limit: RateLimit = field(init=False)
+    `attempts` is how often each file is tried, None as often as its model wants; `timeout` and
+    `progress_interval` are in seconds, `limit_rate` in bytes per second.
+    """
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "gates", Gates(self.clock, self.share))
-        object.__setattr__(self, "limit", RateLimit(self.limit_rate, self.clock, self.cancel))
-        object.__setattr__(self, "report", one_at_a_time(self.report))
+    # Written out, since dataclasses would take longer to import than a small run takes.
+    def __init__(
+        self,
+        stores: Stores,
+        cache: Cache | None,
+        report: Report,
+        clock: Clock,
+        cancel: Cancel,
+        *,
+        attempts: int | None = None,
+        timeout: float = 60.0,
+        force: bool = False,
+        refresh: bool = False,
+        progress_interval: float = 0.2,
+        backoff: Callable[[int], float] = backoff,
+        connections: Connections | None = None,
+        limit_rate: float | None = None,
+        share: Callable[[Lesson], None] = keep_to_oneself,
+    ) -> None:
+        self._given = {name: value for name, value in locals().items() if name != "self"}
+        self.stores, self.cache = stores, cache
+        self.report = one_at_a_time(report)
+        self.clock, self.cancel = clock, cancel
+        self.attempts, self.timeout = attempts, timeout
+        self.force, self.refresh = force, refresh
+        self.progress_interval = progress_interval
+        self.connections = connections or Connections()
+        self.traffic = Traffic()
+        self.gates = Gates(clock, share)
+        self.limit = RateLimit(limit_rate, clock, cancel)
+        self._backoff = backoff
+
+    def changed(self, **arguments: Any) -> Engine:
+        """Another engine, made with these arguments in place of its own."""
+        return Engine(**(self._given | arguments))
 
     def attempts_for(self, job: Job) -> int:
         """How often each origin of this file is tried."""
@@ -139,7 +154,7 @@ class Engine:
 
     def wait_after(self, attempt: int, job: Job) -> float:
         """Seconds to wait after this attempt at the file has failed."""
-        return cube(attempt) if job.retries.cubic else self.backoff(attempt)
+        return cube(attempt) if job.retries.cubic else self._backoff(attempt)
 
 
 def one_at_a_time(report: Report) -> Report:

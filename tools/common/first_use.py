@@ -68,7 +68,8 @@ def _fetch_in_turn(job: Job, engine: Engine, cache: Cache) -> Waits[Delivery]:
     try:
         reservation = yield from take_turns(lambda: cache.reserve_address(addresses[0]), job, engine)
     except StorageError as error:
-        engine.report(Notice(message=f"the cache cannot be used: {error}"))
+        if cache.first_failure(error.reason):
+            engine.report(Notice(message=f"the cache cannot be used: {error}"))
         return (yield from bring(job, engine))
     with reservation:
         if cache.noted(addresses) != seen and (found := (yield from from_cache(job, engine))):

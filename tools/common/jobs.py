@@ -7,20 +7,22 @@ import os
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from .cancel import Cancel
 from .concurrency import MOST, Fixed, Governor, Jobs
-from .crew import LOST, Crew, Ended, Link
-from .engine import Engine, Traffic
+from .engine import Engine
 from .errors import Interrupted, ModelZooError, Reason, StorageError
 from .events import SCHEMA_VERSION, Notice, RunBegin
 from .model_run import ModelRun, untouched
-from .outcome import Summary, run_end
+from .outcome import LOST, Ended, Summary, run_end
 from .plan import ModelPlan
 from .pool import Pool, Task
 from .receipts import ReceiptWriter
 from .space import require_space
+
+if TYPE_CHECKING:
+    from .crew import Crew, Link
 
 SMALL = 1 << 20
 """Bytes up to which a file costs more in Python than on the wire."""
@@ -92,15 +94,15 @@ def _hire(plans: Sequence[ModelPlan], jobs: Jobs, engine: Engine, processes: int
     possible = threading.active_count() == 1 and engine.limit.rate is None
     if members < 2 or not possible or sys.platform != "linux":
         return None
+    from .crew import Crew
+
     engine.stores.prepare(origin.url for origin in small[0].origins)
 
     def act(numbers: Iterator[int], link: Link) -> Ended:
-        own = replace(
-            engine,
+        own = engine.changed(
             report=link.tell,
             share=link.teach,
             cancel=Cancel(),
-            traffic=Traffic(),
             connections=engine.connections.part(members),
         )
         link.listen(own.gates.learn)

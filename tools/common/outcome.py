@@ -56,6 +56,18 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     models: list[ModelOutcome]
 
 
+class Ended(msgspec.Struct, frozen=True, tag=True):
+    """What came of some models, by number, whether they were interrupted, and the bytes received."""
+
+    outcomes: dict[int, ModelOutcome]
+    interrupted: bool
+    network: int
+
+
+LOST = "the process that worked on it has ended"
+"""Why a model has no outcome where several processes share a run."""
+
+
 def succeeded(outcome: FileOutcome, delivery: Delivery) -> FileOutcome:
     """The outcome of a file that is there."""
     return msgspec.structs.replace(

@@ -50,7 +50,8 @@ def remember(job: Job, delivery: Delivery, cache: Cache, engine: Engine) -> None
     try:
         cache.notes.write(note)
     except StorageError as error:
-        engine.report(Notice(message=f"the cache does not remember {note.url}: {error}"))
+        if cache.first_failure(f"note {error.reason}"):
+            engine.report(Notice(message=f"the cache does not remember {note.url}: {error}"))
 
 
 def _keep_found(job: Job, delivery: Delivery, checksum: Checksum, cache: Cache, engine: Engine) -> None:
@@ -58,7 +59,8 @@ def _keep_found(job: Job, delivery: Delivery, checksum: Checksum, cache: Cache, 
     try:
         reservation = cache.reserve(checksum)
     except StorageError as error:
-        engine.report(Notice(message=f"the cache was not filled: {error}"))
+        if cache.first_failure(error.reason):
+            engine.report(Notice(message=f"the cache was not filled: {error}"))
         return
     if reservation is None:
         return

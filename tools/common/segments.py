@@ -43,7 +43,14 @@ class PartsRefused(Exception):
 
 
 class Overtaxed(PartsRefused):
-    """It does, but not now: what has come stays, and a single connection gets the rest."""
+    """It does, but not now: what has come stays, and a single connection gets the rest.
+
+    `busy` says that the server asked for fewer connections.
+    """
+
+    def __init__(self, busy: bool) -> None:
+        super().__init__()
+        self.busy = busy
 
 
 class Pace:
@@ -133,9 +140,11 @@ class Segments:
         try:
             while not self._alone and (piece := self._claim()):
                 self._fetch(piece)
-        except PartsRefused:
+        except PartsRefused as refusal:
             self._alone = True
-            self._engine.connections.refuse(self._url)
+            # A connection that broke says nothing about the host's other files.
+            if not isinstance(refusal, Overtaxed) or refusal.busy:
+                self._engine.connections.refuse(self._url)
         except ModelZooError:
             self._alone = True  # the file's own connection goes on, and meets it if it is real
         finally:
@@ -160,7 +169,7 @@ class Segments:
             opened = self._engine.stores.store(self._url).open(self._url, at, self._validator, stop)
         except TransferError as error:
             self._engine.cancel.check()
-            raise (Overtaxed if error.transient else PartsRefused) from error
+            raise (Overtaxed(error.busy) if error.transient else PartsRefused()) from error
         if opened.offset != at:
             with opened:
                 self._changed = opened.validator not in (None, self._validator)

@@ -72,7 +72,8 @@ def _through_cache(
     try:
         reservation = yield from take_turns(lambda: cache.reserve(checksum), job, engine)
     except StorageError as error:
-        engine.report(Notice(message=f"the cache cannot be used: {error}"))
+        if cache.first_failure(error.reason):
+            engine.report(Notice(message=f"the cache cannot be used: {error}"))
         return (yield from _fetch(job, partial, engine))
     with reservation:
         # Whoever held the reservation before us has filled the entry, unless it failed.
