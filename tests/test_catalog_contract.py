@@ -32,6 +32,8 @@ class Example(NamedTuple):
     """The models, in the order in which they have to come."""
     damage: Callable[[Path], str]
     """Puts something wrong into the tree at this path; returns the name of the model it hits."""
+    place: str = "."
+    """Where in the folder it is, when a source of this format is a file."""
 
 
 def _omz(root: Path) -> Example:
@@ -78,10 +80,27 @@ def _topaz(root: Path) -> Example:
     return Example(["amq-13", "prob-3"], damage)
 
 
+def _urls(root: Path) -> Example:
+    source = root / "models.yml"
+    lines = ["models:"]
+    for name in ("zebra", "ant"):
+        url = f"https://example.com/{name}"
+        lines.append(f"- {{name: {name}, files: [{{name: a.bin, size: 100, source: {url}}}]}}")
+    source.write_text("\n".join(lines) + "\n")
+
+    def damage(path: Path) -> str:
+        text = source.read_text()
+        source.write_text(text.replace("https://example.com/ant", "nowhere"))
+        return "ant"
+
+    return Example(["zebra", "ant"], damage, "models.yml")
+
+
 BUILDERS: dict[str, Callable[[Path], Example]] = {
     "omz": _omz,
     "fiftyone": _fiftyone,
     "topaz": _topaz,
+    "urls": _urls,
 }
 
 
@@ -106,6 +125,12 @@ def example(module: Any, zoo: Path) -> Example:
     return BUILDERS[short_name(module)](zoo)
 
 
+@pytest.fixture
+def source(zoo: Path, example: Example) -> Path:
+    """The source itself: the folder, or a file in it."""
+    return zoo / example.place
+
+
 def load(module: Any, path: Path) -> list[Model]:
     """The models of a folder that is as it should be: without a warning."""
     models: list[Model] = module.load(path, "here", pytest.fail)
@@ -116,9 +141,8 @@ def test_every_format_has_an_example_here() -> None:
     assert sorted(BUILDERS) == sorted(short_name(module) for module in formats())
 
 
-@pytest.mark.usefixtures("example")
-def test_only_its_own_format_recognises_a_tree(module: Any, zoo: Path) -> None:
-    assert [other.FORMAT for other in formats() if other.recognises(zoo)] == [module.FORMAT]
+def test_only_its_own_format_recognises_a_tree(module: Any, source: Path) -> None:
+    assert [other.FORMAT for other in formats() if other.recognises(source)] == [module.FORMAT]
 
 
 def test_what_is_no_catalog_is_not_recognised(module: Any, zoo: Path, tmp_path: Path) -> None:
@@ -131,8 +155,8 @@ def test_what_is_no_catalog_is_not_recognised(module: Any, zoo: Path, tmp_path: 
     assert not module.recognises(zoo / "README.md")
 
 
-def test_gives_models_with_safe_names(module: Any, zoo: Path, example: Example) -> None:
-    models = load(module, zoo)
+def test_gives_models_with_safe_names(module: Any, source: Path, example: Example) -> None:
+    models = load(module, source)
     assert [model.name for model in models] == example.names
     for model in models:
         assert (model.id, model.source, model.qualified) == (model.name, "here", f"here:{model.name}")
@@ -153,9 +177,8 @@ def check_file(file: ModelFile) -> None:
     assert all(":" in origin.url for origin in file.origins)
 
 
-@pytest.mark.usefixtures("example")
-def test_models_are_frozen_values(module: Any, zoo: Path) -> None:
-    model = load(module, zoo)[0]
+def test_models_are_frozen_values(module: Any, source: Path) -> None:
+    model = load(module, source)[0]
     for value, field in (
         (model, "name"),
         (model.files[0], "size"),
@@ -167,28 +190,31 @@ def test_models_are_frozen_values(module: Any, zoo: Path) -> None:
     assert isinstance(model.tags, tuple)
 
 
-@pytest.mark.usefixtures("example")
 def test_loads_the_same_every_time(
-    module: Any, zoo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    module: Any,
+    zoo: Path,
+    example: Example,
+    source: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    models = load(module, zoo)
-    assert load(module, zoo) == models
+    models, place = load(module, source), example.place
+    assert load(module, source) == models
     monkeypatch.chdir(zoo.parent)
-    assert load(module, Path(zoo.name)) == models
+    assert load(module, Path(zoo.name, place)) == models
     monkeypatch.chdir(zoo)
-    assert load(module, Path()) == models
-    assert load(module, Path("..", "zoo")) == models
+    assert load(module, Path(place)) == models
+    assert load(module, Path("..", "zoo", place)) == models
     copy = tmp_path / "elsewhere" / "copy"
     shutil.copytree(zoo, copy)
     told = [describe(model) for model in models]
-    assert [describe(model) for model in load(module, copy)] == told
+    assert [describe(model) for model in load(module, copy / place)] == told
     assert json.loads(json.dumps(told, allow_nan=False)) == told
 
 
-@pytest.mark.usefixtures("example")
-def test_goes_through_the_catalog(module: Any, zoo: Path) -> None:
-    both = load_catalog([Source("a", zoo), Source("b", zoo)], pytest.fail)
-    names = [model.name for model in load(module, zoo)]
+def test_goes_through_the_catalog(module: Any, source: Path) -> None:
+    both = load_catalog([Source("a", source), Source("b", source)], pytest.fail)
+    names = [model.name for model in load(module, source)]
     assert [model.id for model in both] == [f"{s}:{name}" for s in "ab" for name in names]
 
 
@@ -217,22 +243,21 @@ print(seen)
 """
 
 
-@pytest.mark.usefixtures("example")
-def test_touches_nothing_but_its_folder(module: Any, zoo: Path) -> None:
+def test_touches_nothing_but_its_folder(module: Any, zoo: Path, source: Path) -> None:
     before = tree(zoo)
-    command = [sys.executable, "-c", WATCHED, short_name(module), str(zoo)]
+    command = [sys.executable, "-c", WATCHED, short_name(module), str(source)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"{[('open', '/dev/null')] * 2}\n"
     assert tree(zoo) == before
 
 
-def test_errors_lead_to_the_place(module: Any, zoo: Path, example: Example) -> None:
+def test_errors_lead_to_the_place(module: Any, zoo: Path, source: Path, example: Example) -> None:
     """Whether they end the run, or are a warning where the folder belongs to somebody else."""
     model = example.damage(zoo)
     said: list[str] = []
     try:
-        left = module.load(zoo, "here", said.append)
+        left = module.load(source, "here", said.append)
     except CatalogError as error:
         said.append(str(error))
         left = []
@@ -247,7 +272,6 @@ def test_errors_lead_to_the_place(module: Any, zoo: Path, example: Example) -> N
     assert "\n" not in text
 
 
-@pytest.mark.usefixtures("example")
-def test_prints_nothing(module: Any, zoo: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    load(module, zoo)
+def test_prints_nothing(module: Any, source: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    load(module, source)
     assert capfd.readouterr() == ("", "")

@@ -8,7 +8,7 @@ from typing import Any
 
 import modelzoo
 import pytest
-from modelzoo import acceptance, disk, plan
+from modelzoo import acceptance, disk, space
 from modelzoo.errors import Reason, StorageError
 from modelzoo.events import Event, Notice
 from modelzoo.model import Model, ModelFile, Origin
@@ -46,8 +46,8 @@ class Run:
 
         self.cache.mkdir(exist_ok=True)
         with self._patch.context() as patch:
-            patch.setattr(plan, "device", is_cache)
-            patch.setattr(plan, "free_space", lambda path: cache_free if is_cache(path) else free)
+            patch.setattr(space, "device", is_cache)
+            patch.setattr(space, "free_space", lambda path: cache_free if is_cache(path) else free)
             modelzoo.download("m", self.out, sources=[self.zoo], **options)
 
     def just_enough(self, needed: int, **options: Any) -> None:

@@ -229,7 +229,7 @@ def test_lists_and_conditions(zoo: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "problem"),
     [
-        ("", 2, "one of the arguments --all --name --list --print_all is required"),
+        ("", 2, "one of the arguments --all --name --list --print_all --url is required"),
         ("--all --name x", 2, "not allowed with argument"),
         ("--print_all --all", 2, "not allowed with argument"),
         ("--name a --list b", 2, "not allowed with argument"),

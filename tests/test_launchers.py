@@ -20,8 +20,9 @@ from tests.conftest import ROOT, TOOLS
 from tests.zoo import add_local_model
 
 NAMES = ["downloader", "info_dumper", "inventory", "sources"]
-SELECTING = [name for name in NAMES if name != "sources"]  # by the options that tools share
-COMMANDS = {"inventory": ["adopt"]}  # of tools that have several, one with the shared options
+COMMANDS = {"inventory": ["adopt"], "sources": ["check"]}
+"""Tools with subcommands, and one of those that selects models."""
+
 PROJECT = (ROOT / "pyproject.toml").read_text()
 MODULE = ["-m", "modelzoo", "downloader"]
 DEPENDENCIES = [
@@ -81,7 +82,7 @@ def test_every_tool_has_a_launcher_and_all_are_alike() -> None:
 
 
 @pytest.mark.parametrize("flags", [[], ["-P"], ["-I"], ["-E", "-s"], ["-O"], ["-X", "utf8=0"]], ids=str)
-@pytest.mark.parametrize("name", SELECTING)
+@pytest.mark.parametrize("name", NAMES)
 def test_from_another_folder(name: str, flags: list[str], tmp_path: Path) -> None:
     if "-P" in flags and sys.version_info < (3, 11):
         pytest.skip("-P came with Python 3.11")
@@ -130,7 +131,6 @@ def test_version_and_help(name: str, without: dict[str, str]) -> None:
         done = run(*command, *COMMANDS.get(name, []), "--help", environ=blocked)
         assert (done.returncode, done.stderr) == (0, "")
         shared = {"--all", "--name", "--list", "--print_all", "--exclude", "--task", "--source"}
-        shared = shared if name in SELECTING else {"backends", "register", "delete"}
         actions = downloader._parser("")._actions if name == "downloader" else []
         options = {flag for action in actions for flag in action.option_strings} | shared
         assert {flag for flag in options if flag in done.stdout.replace(",", " ").split()} == options

@@ -199,7 +199,7 @@ def test_wrong_arguments_are_a_usage_error(run: Run, arguments: list[str]) -> No
     [
         (["--foo"], "unrecognized arguments: --foo"),
         (["--dry_run", "stray", "-x"], "unrecognized arguments: stray -x"),
-        ([], "one of the arguments --all --name --list --print_all is required"),
+        ([], "one of the arguments --all --name --list --print_all --url is required"),
         (["--name=a", "--list=b"], "argument --list: not allowed with argument --name"),
         (["--all", "--tag="], "argument --tag: expected at least one pattern"),
         (["--all", "-o", ""], "argument -o/--output_dir: expected a path, got nothing"),

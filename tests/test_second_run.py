@@ -93,14 +93,17 @@ def test_nothing_is_asked_for_or_written_again(nginx: Nginx, tmp_path: Path) -> 
 HEAVY = {"requests", "urllib3", "rich", "filelock", "concurrent", "tarfile", "subprocess", "hashlib"}
 
 
-@pytest.mark.parametrize("form", ["json", "text"])
+@pytest.mark.parametrize("options", [["--progress_format=json"], ["--cache_dir=cache"]], ids=str)
 def test_a_finished_tree_needs_nothing_that_moves_bytes(
-    nginx: Nginx, tmp_path: Path, form: str
+    nginx: Nginx, tmp_path: Path, options: list[str]
 ) -> None:
     make_zoo(tmp_path / "zoo", nginx.root, nginx.url, models=2, files=2, size=5000)
     command = [sys.executable, "-X", "importtime", TOOLS / "downloader.py", "--all"]
-    command += ["--source", tmp_path / "zoo", "-o", tmp_path / "out", f"--progress_format={form}"]
-    times = [subprocess.run(command, check=True, capture_output=True, text=True) for _ in range(2)]
+    command += ["--source", tmp_path / "zoo", "-o", tmp_path / "out", *options]
+    times = [
+        subprocess.run(command, check=True, capture_output=True, text=True, cwd=tmp_path)
+        for _ in range(2)
+    ]
     first, second = ({line.split("|")[-1].strip() for line in t.stderr.splitlines()} for t in times)
     assert {"urllib3", "filelock"} <= first
     assert not HEAVY & second

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from modelzoo import stores
 from modelzoo.checksum import CHUNK
 from modelzoo.errors import Reason, TransferError
-from modelzoo.stores import Opened, Settings, Store, Stores
+from modelzoo.stores import Conditional, Opened, Settings, Store, Stores
 from modelzoo.stores.file import FileStore
 
 from tests.conftest import require
@@ -77,10 +77,31 @@ def gdrive_confirmed(folder: Path) -> Iterator[Harness]:
         yield harness
 
 
+@contextlib.contextmanager
+def hugging_face(folder: Path) -> Iterator[Harness]:
+    """The hub sends nobody but to its CDN, which is another host."""
+    with (
+        FaultyServer() as hub,
+        FaultyServer(host="127.0.0.2") as cdn,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+
+        def publish(name: str, data: bytes) -> str:
+            cdn.add(f"/{name}", steps.serve(data, etag=f'"{hash(data):x}"'))
+            hub.add(f"/o/r/resolve/main/{name}", steps.redirect(f"{cdn.url}/{name}?Signature=p"))
+            return f"hf://o/r/{name}"
+
+        hub.default = steps.status(404)
+        patch.setenv("HF_ENDPOINT", hub.url)
+        yield Harness(_store("hf://x/y/z"), publish, "hf://o/r/no-such")
+        assert hub.errors == cdn.errors == []
+
+
 HARNESSES = {
     "http": (http_faulty, http_nginx),
     "file": (file_on_disk,),
     "google_drive": (gdrive_direct, gdrive_confirmed),
+    "hugging_face": (hugging_face,),
 }
 
 
@@ -206,6 +227,24 @@ def test_what_is_missing(harness: Harness) -> None:
     assert "token=p" not in str(error)
 
 
+def test_a_condition_notices_every_change(harness: Harness) -> None:
+    store = harness.store
+    if not isinstance(store, Conditional):
+        return
+    url = harness.publish("conditional", SMALL)
+    with store.open(url) as opened:
+        validator = opened.validator
+    assert validator
+    assert store.is_current(url, validator)
+    for odd in ("", '"', '"x"', "W/" + validator, "x\r\nX-Evil: 1", "yesterday"):
+        assert not store.is_current(url, odd)
+    harness.publish("conditional", DATA)
+    assert not store.is_current(url, validator)
+    with pytest.raises(TransferError) as caught:
+        store.is_current(harness.missing, validator)
+    assert caught.value.reason == Reason.NOT_FOUND
+
+
 def test_whether_it_is_remote(harness: Harness) -> None:
     local = isinstance(harness.store, FileStore)
     assert harness.store.remote is not local
@@ -260,7 +299,7 @@ def test_urls_that_no_store_serves(url: str) -> None:
     assert (caught.value.reason, caught.value.transient) == (Reason.INVALID_CATALOG, False)
 
 
-@given(st.text() | st.from_regex(r"(https?|file|gdrive|ftp):[/\\]*[\s\S]*", fullmatch=True))
+@given(st.text() | st.from_regex(r"(https?|file|gdrive|hf|ftp):[/\\]*[\s\S]*", fullmatch=True))
 def test_no_url_breaks_the_choice_of_a_store(url: str) -> None:
     reason = None
     try:

@@ -53,6 +53,21 @@ def test_only_missing_files_are_fetched(cdn: Cdn, data: Path) -> None:
     assert (data / ONNX[0]).read_bytes() == b"what the application brought itself"
 
 
+def test_a_mirror_has_the_same_files(cdn: Cdn, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever its URL is, and also where a file has to be looked at."""
+    expected = cdn.publish_all(*ONNX)
+    tool("downloader", "--name", "prob-3")
+    with Cdn() as mirror:
+        mirror.publish(ONNX[1])
+        monkeypatch.setenv("MODELZOO_TOPAZ_URL", f"{mirror.url}/")
+        (data / ONNX[0]).touch()
+        (data / ONNX[1]).unlink()
+        tool("downloader", "--name", "prob-3")
+        assert mirror.asked() == [ONNX[1]]
+    assert tree(data) == expected
+    assert len(cdn.asked()) == len(ONNX)
+
+
 def test_another_place_and_another_backend(cdn: Cdn, tmp_path: Path) -> None:
     expected = cdn.publish(ONNX16)
     out = tmp_path / "out"
@@ -113,9 +128,11 @@ def test_a_wrong_cookie_ends_the_transfers_of_its_host(
     }
     assert (tmp_path / "other" / "a.bin").is_file()
     assert "FAILED:\nprob-3\n" in done.stdout
-    first = done.stderr.splitlines()[0]
-    assert f"the server answered 403 Forbidden; the cookie cf_clearance (TVAI_COOKIE) {said}; " in first
-    assert "developer tools" in first
+    lines = done.stderr.splitlines()
+    answered = [line for line in lines if "the server answered 403 Forbidden; " in line]
+    assert answered[0] == lines[0] or jobs > 1  # others that were not asked may be told sooner then
+    assert f"the cookie cf_clearance (TVAI_COOKIE) {said}; " in answered[0]
+    assert "developer tools" in answered[0]
     assert "S3CRET" not in done.stdout + done.stderr
     assert done.stderr.count("prob-3: ") == len(ONNX)
     assert "trying again" not in done.stderr

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .api import DownloadFailed as DownloadFailed
     from .api import download as download
     from .api import find as find
+    from .api import from_urls as from_urls
     from .api import info as info
     from .api import list_models as list_models
     from .errors import CatalogError as CatalogError
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from .keeping import verify_cache as verify_cache
     from .model import Model as Model
     from .model import ModelFile as ModelFile
+    from .probing import Finding as Finding
+    from .probing import probe as probe
     from .remote import delete_source as delete_source
     from .remote import list_sources as list_sources
     from .remote import load_model as load_model
@@ -48,7 +51,7 @@ if TYPE_CHECKING:
     from .requirements import MissingRequirements as MissingRequirements
 
 _HOME = {
-    "api": ("DownloadFailed", "download", "find", "info", "list_models"),
+    "api": ("DownloadFailed", "download", "find", "from_urls", "info", "list_models"),
     "errors": (
         "CatalogError",
         "ConsentRequired",
@@ -72,6 +75,7 @@ _HOME = {
         "verify_cache",
     ),
     "model": ("Model", "ModelFile"),
+    "probing": ("Finding", "probe"),
     "remote": ("delete_source", "list_sources", "load_model", "refresh_source", "register_source"),
     "requirements": ("MissingRequirements",),
 }

@@ -5,24 +5,41 @@ from __future__ import annotations
 from .checksum import file_checksum
 from .disk import storage_errors
 from .engine import Delivery, Job
+from .inputs import Input
 from .model import ModelFile
 
 
-def fits(file: ModelFile, size: int) -> bool:
-    """Whether a file of this size, which nobody vouches for, can be this one."""
+def fits(file: ModelFile, size: int, before: Input | None = None) -> bool:
+    """Whether a file of this size, which nobody vouches for, can be this one.
+
+    `before` is what a receipt knows of it: it has to be what it was, which its digest will show.
+    """
+    if before and not before.answers(file):
+        return False
+    if before and before.checksum:
+        return size == before.size
     if file.size is not None or file.checksum is not None:
         return file.size in (None, size)
     return file.adoptable or (size > 0 and size == file.announced)
 
 
 def adopt(job: Job) -> Delivery | None:
-    """The file that is at the destination already, if it is the right one; raises StorageError."""
-    path, file = job.destination, job.file
+    """The file that is at the destination already, if it is the right one; raises StorageError.
+
+    Where no checksum is published, what a receipt knows of it has to be true still.
+    """
+    if job.replaces:
+        return None
+    path, file, before = job.destination, job.file, job.before
+    checksum = file.checksum or (before.checksum if before else None)
     with storage_errors(path):
-        if not path.is_file() or not fits(file, path.stat().st_size):
+        if not path.is_file() or not fits(file, path.stat().st_size, before):
             return None
-        if file.checksum and file_checksum(path, file.checksum.type) != file.checksum:
+        if checksum and file_checksum(path, checksum.type) != checksum:
             return None
         stat = path.stat()
-    known = file.checksum is not None
-    return Delivery("local", stat.st_size, stat.st_mtime_ns, file.checksum, verified=known)
+    if before:
+        known = before.origin, before.verified, before.validator
+        return Delivery("local", stat.st_size, stat.st_mtime_ns, checksum, *known)
+    verified = file.checksum is not None
+    return Delivery("local", stat.st_size, stat.st_mtime_ns, checksum, verified=verified)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from .catalog import Choice, choose
+from .catalog import URL_SOURCE, Choice, choose
 from .concurrency import Jobs
 from .description import describe
 from .errors import Interrupted, ModelZooError
@@ -49,9 +49,9 @@ def list_models(
 ) -> list[str]:
     """The names of all models, in the catalog's order.
 
-    `sources` are folders, registered sources, or `builtin`, `demo` and `topaz`; without any, the same
-    as for the commands.
-    Models that have files for several backends, but none for this one (and this GPU), are left out.
+    `sources` are folders, lists of URLs, registered sources, or `builtin`, `demo` and `topaz`; without
+    any, the same as for the commands. Models that have files for several backends, but none for this
+    one (and this GPU), are left out.
     """
     return _choose(None, sources, wanted_variants(backend, gpu)).ids
 
@@ -84,6 +84,20 @@ def find(
     return list(_choose(filters, sources, wanted_variants(backend, gpu)).models())
 
 
+def from_urls(urls: Mapping[str, str | Iterable[str]]) -> list[Model]:
+    """Models that are no more than URLs: `{"name/file": "https://…#sha256=…"}`, a list for mirrors.
+
+    Raises CatalogError for what cannot be a name, a file or a URL.
+    """
+    from .catalog.urls import models_of, parse_entry
+
+    entries = []
+    for target, several in urls.items():
+        first, *mirrors = [several] if isinstance(several, str) else several
+        entries.append(parse_entry(f"{target}={first}", mirrors))
+    return models_of(entries, URL_SOURCE)
+
+
 def info(
     names: Names | None = None,
     *,
@@ -107,6 +121,7 @@ def download(
     timeout: float = 60.0,
     offline: bool = False,
     force: bool = False,
+    refresh: bool = False,
     connections: int = 64,
     connections_per_host: int = 32,
     limit_rate: float | None = None,
@@ -140,6 +155,7 @@ def download(
         timeout=timeout,
         offline=offline,
         force=force,
+        refresh=refresh,
         connections=connections,
         connections_per_host=connections_per_host,
         limit_rate=limit_rate,

@@ -2,6 +2,7 @@
 
 `<cache>/1/<first two hex digits>/<the rest>` are whole files; what is being written is in
 `<cache>/1/staging`. Entries of Open Model Zoo's tools are used as they are, and the other way round.
+Beside them, in `<cache>/urls`, is what leads from URLs to files that nobody publishes a checksum for.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import contextlib
 import itertools
 import os
 from collections import defaultdict, deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -19,6 +20,7 @@ from .disk import hard_link, storage_errors
 from .errors import StorageError
 from .leftovers import clear_away
 from .proofs import Proofs
+from .url_notes import UrlNote, UrlNotes, address_key
 
 if TYPE_CHECKING:
     from .partial import Partial
@@ -35,6 +37,7 @@ class Cache:
         self._failures: defaultdict[str, Iterator[int]] = defaultdict(itertools.count)
         self._root = folder / FORMAT
         self._staging = self._root / "staging"
+        self.notes = UrlNotes(folder)
 
     def path(self, checksum: Checksum) -> Path:
         """Where the file with this checksum is, or would be."""
@@ -54,6 +57,17 @@ class Cache:
         from .claiming import claim
 
         return claim(self._staging / checksum.value)
+
+    def reserve_address(self, address: str) -> Partial | None:
+        """The same for what a URL gives, as long as nobody knows its checksum."""
+        from .claiming import claim
+
+        return claim(self._staging / address_key(address))
+
+    def noted(self, addresses: Iterable[str]) -> UrlNote | None:
+        """What was found at one of these addresses, where the bytes are kept still."""
+        notes = filter(None, map(self.notes.read, addresses))
+        return next((note for note in notes if self.holds(note.checksum)), None)
 
     def open(self, checksum: Checksum) -> BinaryIO:
         """An entry, to be read; raises OSError."""

@@ -52,6 +52,7 @@ class _Hit:
 
     def take(self, entry: int) -> Delivery | None:
         """The delivery, None when the bytes are wrong; raises OSError, StorageError or Interrupted."""
+        self._job.announce(os.fstat(entry).st_size)
         if self._cache.links:
             if not self._is_right(entry):
                 return None

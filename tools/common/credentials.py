@@ -1,4 +1,4 @@
-"""What the environment says about a host (secrets, proxy, certificates), and URLs without secrets.
+"""What the environment says about a host: secrets, proxy, certificates.
 
 A credential belongs to one exact host. The store asks again at every redirect, so nothing can follow
 one to another host.
@@ -13,14 +13,14 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple
-from urllib.parse import unquote, unquote_plus, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from .errors import Reason, TransferError
+from .masking import mask as mask
 
 TOKENS = {
     "api.github.com": "GITHUB_TOKEN",
     "raw.githubusercontent.com": "GITHUB_TOKEN",
-    "huggingface.co": "HF_TOKEN",
 }
 """Hosts whose bearer token comes from the environment, and the variable's name."""
 
@@ -30,20 +30,14 @@ GITHUB_API_VARIABLE = "MODELZOO_GITHUB_API_URL"
 
 _THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 
+HUB = "https://huggingface.co"
+HUB_VARIABLE = "HF_ENDPOINT"
+"""Names a hub other than HUB; HF_TOKEN is for that one alone, then."""
+
 CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 
 _PORTS = {"http": 80, "https": 443}
 _NETLOC = re.compile(r"(?:[^\s\[\]\\/?#@:%]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
-
-_SECRET_NAME = re.compile(
-    r"token|secret|pass|pwd|signature|credential|cookie|session|auth|hmac|api.?key|access.?key|[-_.]key"
-    r"|^(sig|key|code|jwt|sid|otp|pw)$",
-    re.I,
-)
-_QUERY_FIELD = re.compile(r"(?<=[?&;#])([^?=&;#]*)=([^&;#]*)")
-_PATH_FIELD = re.compile(r"(?<=;)([^=;/]*)=([^;/]*)")
-_SCHEME = re.compile(r"https?:[/\\]*|(?:[^/\\?#@:]*:)?[/\\]{2}", re.I)
-_BROKEN_PORT = re.compile(r"[^/\\?#@\[]*:(?![0-9]*(?:[/\\?#]|$))")
 
 
 class Host(NamedTuple):
@@ -132,12 +126,20 @@ def github_api() -> str:
     raise TransferError(Reason.INVALID_REQUEST, f"{GITHUB_API_VARIABLE} is no URL", url=mask(base))
 
 
+def hub_endpoint() -> str:
+    """The URL of the Hugging Face hub, or of the one that stands in for it, without a final slash."""
+    return (os.environ.get(HUB_VARIABLE, "").strip() or HUB).rstrip("/")
+
+
 def _token_variable(host: Host) -> str:
-    """The variable that holds this host's token; empty where it must not get any."""
+    """The variable with the token for exactly this scheme, name and port; empty for none."""
     api = host_of(github_api())
     if host == api:
         protected = host.scheme == "https" or host.name in _THIS_MACHINE
         return "GITHUB_TOKEN" if protected else ""
+    with contextlib.suppress(ValueError):  # whoever asks that hub is told so
+        if host == host_of(hub_endpoint()):
+            return "HF_TOKEN"
     variable = TOKENS.get(host.name, "") if (host.scheme, host.port) == ("https", 443) else ""
     # The token of another GitHub is not for this one.
     return "" if variable == "GITHUB_TOKEN" and api != host_of(GITHUB_API) else variable
@@ -256,38 +258,3 @@ def without_userinfo(url: str) -> str:
         return url
     parts = urlsplit(url)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-
-
-@lru_cache(maxsize=1024)
-def mask(url: str) -> str:
-    """The URL as it may be shown or stored: no user, no password, no secret-looking parameters.
-
-    Works on the text alone, since what is no URL has to be shown too.
-    """
-    for _ in range(8):
-        masked = _mask_once("".join(filter(str.isprintable, url)))
-        if masked == url:
-            return url
-        url = masked
-    return "***"  # made to uncover one secret when another is removed
-
-
-def _mask_once(url: str) -> str:
-    scheme = _SCHEME.match(url)
-    start = scheme.end() if scheme else 0
-    rest = url[start:]
-    netloc = re.split(r"[/\\?#]", rest, maxsplit=1)[0]
-    if scheme and "@" in netloc:
-        rest = rest[netloc.rindex("@") + 1 :]
-    elif _BROKEN_PORT.match(rest):  # the beginning of a password with a slash or the like in it
-        rest = rest.rpartition("@")[2]
-    path = re.split("[?#]", rest, maxsplit=1)[0]
-    query = rest[len(path) :]
-    return url[:start] + _PATH_FIELD.sub(_hide, path) + _QUERY_FIELD.sub(_hide, query)
-
-
-def _hide(field: re.Match[str]) -> str:
-    value = unquote_plus(field[2])
-    names = [unquote_plus(field[1]), *re.findall(r"[?&;#]([^?=&;#]+)=", value)]
-    secret = re.search(r"//[^/?#]*@", value) or any(map(_SECRET_NAME.search, names))
-    return f"{field[1]}=***" if secret else field[0]

@@ -19,8 +19,10 @@ from .credentials import mask
 from .errors import Reason, TransferError
 from .events import Event, ModelFileDownloadProgress, OriginKind, Report
 from .gates import Connections, Gates, Lesson, RateLimit, backoff, cube, keep_to_oneself
+from .inputs import Input
 from .model import ModelFile, Origin, Retries
 from .stores import Stores
+from .url_notes import address_of
 
 DEFAULT_ALGORITHM = "sha256"  # for files whose catalog tells no checksum
 STALLED = 1024  # bytes per second, averaged over the timeout
@@ -41,7 +43,21 @@ class Job(msgspec.Struct, frozen=True):
     destination: Path
     origins: tuple[Origin, ...]
     retries: Retries = Retries()
+    before: Input | None = None
+    """What a receipt says of such a file, where no checksum is published that would say more."""
+    replaces: bool = False
+    """Whether another version is wanted than the one that may be at the destination."""
     announce: Callable[[int | None], None] = _ignore
+
+    @property
+    def title(self) -> str:
+        """The file among those of all models."""
+        return f"{self.model}/{self.file.name}"
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """What its origins are called in the notes of a cache."""
+        return tuple(address_of(origin.url, self.title) for origin in self.origins)
 
 
 class Delivery(msgspec.Struct, frozen=True):
@@ -53,6 +69,8 @@ class Delivery(msgspec.Struct, frozen=True):
     checksum: Checksum | None
     url: str | None = None
     verified: bool = True
+    validator: str | None = None
+    """The version that the server named."""
 
 
 class Traffic:
@@ -106,6 +124,7 @@ class Engine:
         attempts: int | None = None,
         timeout: float = 60.0,
         force: bool = False,
+        refresh: bool = False,
         progress_interval: float = 0.2,
         backoff: Callable[[int], float] = backoff,
         connections: Connections | None = None,
@@ -116,7 +135,8 @@ class Engine:
         self.stores, self.cache = stores, cache
         self.report = one_at_a_time(report)
         self.clock, self.cancel = clock, cancel
-        self.attempts, self.timeout, self.force = attempts, timeout, force
+        self.attempts, self.timeout = attempts, timeout
+        self.force, self.refresh = force, refresh
         self.progress_interval = progress_interval
         self.connections = connections or Connections()
         self.traffic = Traffic()

@@ -93,6 +93,16 @@ class ModelPostprocessingEnd(Event, frozen=True, tag="model_postprocessing_end")
     message: str | None = None
 
 
+class ModelFileChanged(Event, frozen=True, tag="model_file_changed"):
+    """The origin has other bytes than it had before; the new ones have come (--refresh)."""
+
+    model: str
+    model_file: str
+    url: str
+    before: str
+    after: str
+
+
 class ModelFileRetry(Event, frozen=True, tag="model_file_retry"):
     """Attempt number `attempt` failed; the next one comes in `wait` seconds."""
 
@@ -185,6 +195,7 @@ AnyEvent = (
     | ModelFileDownloadBegin
     | ModelFileDownloadProgress
     | ModelFileRetry
+    | ModelFileChanged
     | ModelFileDownloadEnd
     | ModelDownloadEnd
     | ModelPostprocessingBegin

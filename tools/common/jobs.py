@@ -14,11 +14,12 @@ from .concurrency import MOST, Fixed, Governor, Jobs
 from .engine import Engine
 from .errors import Interrupted, ModelZooError, Reason, StorageError
 from .events import SCHEMA_VERSION, Notice, RunBegin
-from .model_run import ModelRun, untouched
-from .outcome import LOST, Ended, Summary, run_end
-from .plan import ModelPlan, require_space
+from .model_run import ModelRun
+from .outcome import LOST, Ended, Summary, run_end, untouched
+from .plan import ModelPlan
 from .pool import Pool, Task
 from .receipts import ReceiptWriter
+from .space import require_space
 
 if TYPE_CHECKING:
     from .crew import Crew, Link
@@ -66,7 +67,7 @@ def _limit(
     if jobs == "auto":
         return Governor(MOST // members, engine.traffic.sample)
     # All models that need nothing count as one: they only have to be told of.
-    pending = sum(len(plan.files) or 1 for plan in plans if not plan.finished)
+    pending = sum(len(plan.files) or 1 for plan in plans if not plan.settled)
     return Fixed(min(-(-jobs // members), pending + 1))
 
 
@@ -121,8 +122,8 @@ def _work(
         return runs.setdefault(number, ModelRun(plans[number], engine, writer))
 
     def tasks() -> Iterator[Task]:
-        for finished, some in itertools.groupby(numbers, lambda number: plans[number].finished):
-            if finished:  # one task for all of them: they only have to be told of
+        for settled, some in itertools.groupby(numbers, lambda number: plans[number].settled):
+            if settled:  # one task for all of them: they only have to be told of
                 yield _tell([begun(number) for number in some])
             else:
                 yield from (task for number in some for task in begun(number).tasks())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -20,6 +20,7 @@ from .events import (
     ModelPostprocessingEnd,
     Notice,
 )
+from .inputs import Input
 from .leftovers import clear_away
 from .model import DownloadModel, Model
 from .outcome import (
@@ -29,6 +30,7 @@ from .outcome import (
     end_event,
     failed,
     installed,
+    model_outcome,
     succeeded,
     without_work,
 )
@@ -99,6 +101,8 @@ class ModelRun:
                 file = self._plan.file(file.path)
             if file.record:
                 outcome = installed(file)
+                if not file.kept:
+                    self._prime(file, file.record)
             else:
                 outcome = succeeded(outcome, (yield from self._bring(file, announce)))
             announce(outcome.size)
@@ -111,14 +115,31 @@ class ModelRun:
     def _bring(
         self, file: FilePlan, announce: Callable[[int | None], None]
     ) -> Generator[float, None, Delivery]:
+        from .first_use import bring_unpublished
+        from .remembering import prime
+        from .revalidation import refresh
         from .transfer import bring
 
-        job = msgspec.structs.replace(file.job, announce=announce)
-        delivery = yield from bring(job, self._engine)
+        job, engine = msgspec.structs.replace(file.job, announce=announce), self._engine
+        if file.file.checksum is not None:
+            delivery = yield from bring(job, engine)
+        elif engine.refresh:
+            delivery = yield from refresh(job, engine)
+        else:
+            delivery = yield from bring_unpublished(job, engine)
         self._writer.arrived([job.destination])  # before a receipt can know of it
+        if delivery.kind == "local" and not self._model.postprocessing:
+            prime(job, delivery, engine)
         with self._lock:
             self._deliveries[file.file.name] = delivery
         return delivery
+
+    def _prime(self, file: FilePlan, record: Input) -> None:
+        """Copy an installed file into a cache that has not got it."""
+        from .remembering import prime
+
+        known = record.checksum, record.origin, record.verified, record.validator
+        prime(file.job, Delivery("local", record.size, 0, *known), self._engine)
 
     def _reserve(self) -> Task:
         """Have a model that is to be postprocessed alone: its files change names and contents."""
@@ -250,33 +271,10 @@ class ModelRun:
         if begun:
             self._end()
         made = self._plan.made or self._processed
-        return _outcome(self._plan, self._outcomes, why, self._failure or (None if made else why))
+        failure = self._failure or (None if made else why)
+        return model_outcome(self._plan, self._outcomes, why, failure)
 
     def _receipt(self, changes: Changes | None = None) -> Receipt:
         with self._lock:
             deliveries = dict(self._deliveries)
         return make_receipt(self._plan, deliveries, changes)
-
-
-def untouched(plan: ModelPlan, why: ModelZooError) -> ModelOutcome:
-    """What there is of a model that was not begun; `why` says what was in the way."""
-    return _outcome(plan, {}, why, None if plan.made else why)
-
-
-def _outcome(
-    plan: ModelPlan,
-    came: Mapping[str, FileOutcome],
-    why: ModelZooError,
-    failure: ModelZooError | None,
-) -> ModelOutcome:
-    files = [came.get(f.file.name) or without_work(f, why) for f in plan.files]
-    return ModelOutcome(
-        model=plan.model.id,
-        source=plan.model.source,
-        version=plan.model.version,
-        output_dir=str(plan.root),
-        successful=failure is None and all(file.successful for file in files),
-        files=files,
-        reason=failure.reason if failure else None,
-        message=str(failure) if failure else None,
-    )

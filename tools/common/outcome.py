@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from .engine import Delivery
 from .errors import ModelZooError, Reason
 from .events import ModelFileDownloadBegin, ModelFileDownloadEnd, OriginKind, RunEnd
-from .plan import FilePlan
+from .plan import FilePlan, ModelPlan
 
 
 class FileOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -107,6 +109,31 @@ def without_work(file: FilePlan, why: ModelZooError) -> FileOutcome:
     if file.record:
         return installed(file)
     return failed(FileOutcome(name=file.file.name, path=file.path, successful=False), why)
+
+
+def model_outcome(
+    plan: ModelPlan,
+    came: Mapping[str, FileOutcome],
+    why: ModelZooError,
+    failure: ModelZooError | None,
+) -> ModelOutcome:
+    """What came of a model: of some files in this run, of the others nothing, because of `why`."""
+    files = [came.get(f.file.name) or without_work(f, why) for f in plan.files]
+    return ModelOutcome(
+        model=plan.model.id,
+        source=plan.model.source,
+        version=plan.model.version,
+        output_dir=str(plan.root),
+        successful=failure is None and all(file.successful for file in files),
+        files=files,
+        reason=failure.reason if failure else None,
+        message=str(failure) if failure else None,
+    )
+
+
+def untouched(plan: ModelPlan, why: ModelZooError) -> ModelOutcome:
+    """What there is of a model that was not begun; `why` says what was in the way."""
+    return model_outcome(plan, {}, why, None if plan.made else why)
 
 
 def begin_event(file: FilePlan, size: int | None) -> ModelFileDownloadBegin:

@@ -57,7 +57,6 @@ def put(zoo: Path, candidate: Candidate, before: Registered | None, now: Registe
     models = candidate.models if candidate.format == "fiftyone" else ()
     with storage_errors(target):
         if before is not None:
-            _forget_changed(zoo, before, models)
             if before.digest != now.digest:
                 consent.revoke(target.resolve())
             kept = _kept(zoo, models)
@@ -113,16 +112,6 @@ def _carry_over(old: Path, new: Path, places: Iterable[str]) -> None:
         elif os.path.lexists(old / place) and not os.path.lexists(new / place):
             (new / place).parent.mkdir(parents=True, exist_ok=True)
             (old / place).rename(new / place)
-
-
-def _forget_changed(zoo: Path, before: Registered, models: Iterable[Model]) -> None:
-    """Where a model comes from elsewhere now, no receipt vouches for what came from there before."""
-    old = {model.name: model for model in _models(zoo, before)}
-    receipts = Receipts(zoo, foreign=True)
-    for model in models:
-        same = old.get(model.name)
-        if same and same.model_info.get("manager") != model.model_info.get("manager"):
-            receipts.remove(model)
 
 
 def _models(zoo: Path, source: Registered) -> list[Model]:

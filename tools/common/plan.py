@@ -1,10 +1,10 @@
-"""What a run would have to do: which files are there, how many bytes are missing, whether they fit."""
+"""What a run would have to do: which files are there, how many bytes are missing."""
 
 from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -12,12 +12,13 @@ import msgspec
 
 from .adoption import fits
 from .cache import Cache
-from .disk import device, existing_parent, file_size, free_space, readable
+from .disk import file_size
 from .engine import Job
-from .errors import ModelZooError, Reason, StorageError
+from .errors import ModelZooError
+from .inputs import Input
 from .model import ORIGINAL_SUFFIX, DownloadModel, Model, ModelFile, Origin, RegexReplace, Step
 from .paths import clash
-from .receipts import Input, Receipt, Receipts, vouched_files
+from .receipts import Receipt, Receipts, vouched_files
 from .variants import Variants
 
 State = Literal["installed", "present", "partial", "cached", "absent"]
@@ -38,13 +39,17 @@ class FilePlan(msgspec.Struct, frozen=True):
     """Bytes still to be fetched or copied, None when the size is unknown."""
     record: Input | None = None
     """What the receipt says of an installed file."""
+    before: Input | None = None
+    """What it says of another one, where no checksum is published that would say more."""
+    kept: bool = True
+    """Whether nothing of an installed file has to be copied into the cache."""
 
     @property
     def job(self) -> Job:
         """What a transfer has to know of it."""
         destination = Path(self.destination)
         origins = tuple(self._origins(destination))
-        return Job(self.model.id, self.file, destination, origins, self.model.retries)
+        return Job(self.model.id, self.file, destination, origins, self.model.retries, self.before)
 
     def _origins(self, destination: Path) -> Iterator[Origin]:
         """Where to get a file; of one that was patched the original is still on this disk."""
@@ -54,6 +59,13 @@ class FilePlan(msgspec.Struct, frozen=True):
         if patched and self.file.checksum and file_size(original) is not None:
             yield Origin(original.absolute().as_uri())
         yield from self.file.origins
+
+    def doubted(self) -> FilePlan:
+        """The same, but that a receipt does not vouch for a file without a published checksum."""
+        if self.record is None or self.file.checksum is not None:
+            return self
+        before = self.record if self.record.is_usable() else None
+        return msgspec.structs.replace(self, state="present", record=None, before=before)
 
 
 class ModelPlan(msgspec.Struct, frozen=True):
@@ -82,6 +94,11 @@ class ModelPlan(msgspec.Struct, frozen=True):
         return self.made and all(file.state == "installed" for file in self.files)
 
     @property
+    def settled(self) -> bool:
+        """Whether there is not even anything to copy into the cache."""
+        return self.finished and all(file.kept for file in self.files)
+
+    @property
     def pending(self) -> tuple[ModelFile, ...]:
         """The files that no receipt vouches for."""
         return tuple(file.file for file in self.files if file.state != "installed")
@@ -95,6 +112,12 @@ class ModelPlan(msgspec.Struct, frozen=True):
         # Steps on what all variants share may need none of the files, but have to be done once.
         return self.model.steps_of(variants if self.receipt else {None, *variants})
 
+    def doubted(self) -> ModelPlan:
+        """The same, but that receipts do not vouch for files without a published checksum."""
+        if self.model.postprocessing:  # what came is not what is there now
+            return self
+        return msgspec.structs.replace(self, files=tuple(file.doubted() for file in self.files))
+
     def file(self, path: str) -> FilePlan:
         """The plan of the file with this path."""
         return next(file for file in self.files if file.path == path)
@@ -107,18 +130,21 @@ def make_plans(
     cache: Cache | None,
     force: bool = False,
     otherwise: Path = Path(),
+    refresh: bool = False,
 ) -> list[ModelPlan]:
     """The plans for these models; ModelZooError when two files have one destination.
 
     Without an output directory each goes where its program keeps its files, and `otherwise` where it
-    belongs to none.
+    belongs to none. With `refresh` files without a published checksum are not finished before their
+    origins say so.
     """
     places: dict[str, Receipts] = {}
     plans = []
     for model in models:
         if model.home not in places:
             places[model.home] = _place(model.home, output_dir or Path(model.home or otherwise))
-        plans.append(_plan(model, places[model.home], variants, cache, force))
+        plan = _plan(model, places[model.home], variants, cache, force)
+        plans.append(plan.doubted() if refresh else plan)
     _require_places(plans)
     return plans
 
@@ -168,15 +194,18 @@ def _plan_files(
     receipt = receipts.load(model)
     believed = None if force else receipt
     vouched = vouched_files(model, files, believed, receipts.root) if believed else {}
+    before = _before(files, receipt, vouched)
     folder = _prefix(receipts.root / model.subdirectory)
     found = []
     for file in files:
         path, destination = model.path_of(file.name), folder + file.name.replace("/", os.sep)
         if record := vouched.get(file.name):
-            found.append(FilePlan(model, file, path, destination, "installed", 0, record))
+            plan = FilePlan(model, file, path, destination, "installed", 0, record)
+            found.append(plan if cache is None else _with_kept(plan, record, cache))
         else:
-            state, missing = _look(file, destination, cache, force)
-            found.append(FilePlan(model, file, path, destination, state, missing))
+            known = before.get(file.name)
+            plan = FilePlan(model, file, path, destination, "absent", file.size, before=known)
+            found.append(_look(plan, cache, force))
     made = bool(model.files) or _is_made(model, believed, receipts.root, force)
     return ModelPlan(model, receipts, receipt, tuple(found), made)
 
@@ -196,82 +225,58 @@ def _has_come(model: Model, root: Path) -> Iterator[bool]:
         yield bool(size) and file_size(root / model.path_of(step.file)) == size
 
 
+def _before(
+    files: Sequence[ModelFile], receipt: Receipt | None, vouched: Mapping[str, Input]
+) -> dict[str, Input]:
+    """What the receipt says of files without a published checksum that it cannot vouch for."""
+    wanted = {file.name for file in files if file.checksum is None and file.name not in vouched}
+    known = receipt.inputs if receipt and wanted else ()
+    return {came.name: came for came in known if came.name in wanted and came.is_usable()}
+
+
 def _prefix(folder: Path) -> str:
     """What the paths below a folder begin with; a Path of each would take longer than all else."""
     return "" if folder == Path() else os.path.join(folder, "")
 
 
-def _look(
-    file: ModelFile, destination: str, cache: Cache | None, force: bool
-) -> tuple[State, int | None]:
-    """What is there of a file that no receipt vouches for, and how many bytes are missing."""
+def _with_kept(file: FilePlan, record: Input, cache: Cache) -> FilePlan:
+    """The plan of an installed file that also tells whether the cache has got it."""
+    if file.model.postprocessing or record.checksum is None:
+        return file
+    noted = file.file.checksum is not None or record.origin is None or cache.noted(file.job.addresses)
+    if (noted and cache.holds(record.checksum)) or not record.is_usable():
+        return file
+    return msgspec.structs.replace(file, kept=False)
+
+
+def _look(file: FilePlan, cache: Cache | None, force: bool) -> FilePlan:
+    """The plan of a file that no receipt vouches for: what is there, and how many bytes are missing."""
     from .claiming import partial_size  # with filelock, which a finished tree does not need
 
-    found = file_size(destination)
-    if not force and found is not None and fits(file, found):
-        return "present", 0
-    if cache and file.checksum and cache.holds(file.checksum):
-        return "cached", file.size
-    begun = partial_size(Path(destination))
-    size = file.announced if file.size is None else file.size
+    wanted = file.file
+    found = file_size(file.destination)
+    if not force and found is not None and fits(wanted, found, file.before):
+        return msgspec.structs.replace(file, state="present", missing=0)
+    if cache and (size := cached_size(file.job, cache)) is not None:
+        return msgspec.structs.replace(file, state="cached", missing=size)
+    begun = partial_size(Path(file.destination))
+    size = wanted.announced if wanted.size is None else wanted.size
     missing = None if size is None else still_missing(size, begun)
-    return ("partial" if begun else "absent"), missing
+    return msgspec.structs.replace(file, state="partial" if begun else "absent", missing=missing)
+
+
+def cached_size(job: Job, cache: Cache) -> int | None:
+    """The size of the copy that the cache has, None when it has none."""
+    file = job.file
+    if file.checksum is None:
+        note = cache.noted(job.addresses)
+        return note.size if note and file.size in (None, note.size) else None
+    if not cache.holds(file.checksum):
+        return None
+    return (file_size(cache.path(file.checksum)) or 0) if file.size is None else file.size
 
 
 def still_missing(size: int, begun: int) -> int:
     """Bytes to be fetched of a file of this size, of which so many are here."""
     # More than the whole is of no use, and starts over.
     return size - begun if begun <= size else size
-
-
-def require_space(plans: Sequence[ModelPlan], cache: Cache | None) -> StorageError | None:
-    """Raise StorageError, with the figures, when what is missing cannot fit.
-
-    A cache on a disk of its own that is too small is no reason to fail: its error is returned.
-    """
-    needed: dict[Path, int] = defaultdict(int)
-    for folder, size in _needs(plans, cache):
-        needed[folder] += size
-    outputs = {device(root) for root in {plan.root for plan in plans}}
-    on_device: dict[int, int] = defaultdict(int)
-    where: dict[int, Path] = {}
-    for folder, size in needed.items():
-        number = device(folder)
-        where.setdefault(number, existing_parent(folder))
-        on_device[number] += size
-    shortage = None
-    for number, folder in where.items():
-        if on_device[number] > (free := free_space(folder)):
-            shortage = _shortage(folder, on_device[number], free)
-            if number in outputs:
-                raise shortage
-    return shortage
-
-
-def _shortage(folder: Path, needed: int, free: int) -> StorageError:
-    return StorageError(
-        f"not enough space in {folder}: {readable(needed)} needed, {readable(free)} free "
-        f"({needed - free} bytes are missing)",
-        Reason.NO_SPACE,
-    )
-
-
-def _needs(plans: Sequence[ModelPlan], cache: Cache | None) -> Iterator[tuple[Path, int]]:
-    for plan in plans:
-        if plan.finished:
-            continue
-        links = cache and cache.links and device(plan.root) == device(cache.folder)
-        for file in plan.files:
-            if not (links and file.state == "cached"):
-                yield plan.root, file.missing or 0
-            fetched = file.state in ("absent", "partial") and file.file.checksum is not None
-            if cache and fetched and not links:
-                yield cache.folder, file.file.size or 0
-        yield plan.root, _postprocessing_needs(plan)
-
-
-def _postprocessing_needs(plan: ModelPlan) -> int:
-    """At least the size of each archive again, and of each file that is patched."""
-    sizes = {file.name: file.size or file.announced or 0 for file in plan.pending}
-    sizes |= {s.file: s.announced or 0 for s in plan.steps if isinstance(s, DownloadModel)}
-    return sum(sizes.get(step.file, 0) for step in plan.steps)

@@ -14,7 +14,7 @@ import stat
 import threading
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Protocol
+from typing import Protocol
 
 import msgspec
 
@@ -23,6 +23,7 @@ from .clock import Clock
 from .disk import file_size, storage_errors, sync, write_whole
 from .errors import StorageError
 from .events import Notice, Report
+from .inputs import Input, Size
 from .model import Model, ModelFile, Step, UnpackArchive
 from .paths import STATE_DIR
 
@@ -31,31 +32,11 @@ MAX_BYTES = 64 << 20  # far more than MAX_ENTRIES of one archive need
 EVERY = 2.0  # seconds between batches
 
 
-_Size = Annotated[int, msgspec.Meta(ge=0)]
-
-
-class Input(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """A file as it came: its size and digest, and the URL (masked) it came from."""
-
-    name: str
-    size: _Size
-    checksum: Checksum | None
-    origin: str | None = None
-    verified: bool = True
-    variant: str | None = None
-    """That of the file, where its catalog does not say what such files weigh."""
-
-    def answers(self, file: ModelFile) -> bool:
-        """Whether this is what the catalog asks for today."""
-        same_size = file.size in (None, self.size)
-        return same_size and file.checksum in (None, self.checksum)
-
-
 class Installed(msgspec.Struct, frozen=True, gc=False):
     """A file on disk: path relative to the output directory, size, time (ns), and digest."""
 
     path: str
-    size: _Size
+    size: Size
     mtime_ns: int
     checksum: Checksum | None
 

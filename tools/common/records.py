@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from .checksum import file_checksum
 from .disk import storage_errors
 from .engine import DEFAULT_ALGORITHM, Delivery
+from .inputs import Input
 from .model import ORIGINAL_SUFFIX
 from .plan import ModelPlan
-from .receipts import Input, Installed, Receipt, steps_text
+from .receipts import Installed, Receipt, steps_text
 
 if TYPE_CHECKING:
     from .postprocess import Changes
@@ -46,7 +47,15 @@ def make_receipt(
 
 
 def _input(name: str, delivery: Delivery, variant: str | None) -> Input:
-    return Input(name, delivery.size, delivery.checksum, delivery.url, delivery.verified, variant)
+    return Input(
+        name,
+        delivery.size,
+        delivery.checksum,
+        delivery.url,
+        delivery.verified,
+        variant,
+        delivery.validator,
+    )
 
 
 def _delivered(plan: ModelPlan, deliveries: Mapping[str, Delivery]) -> Iterator[Installed]:

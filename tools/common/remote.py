@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from . import consent, installing, remote_code
+from .adoption import adopt
 from .api import Sources, download, find, warn
 from .catalog import Choice, choose
 from .catalog import fiftyone as fiftyone_format
@@ -21,7 +22,7 @@ from .events import Event, Report
 from .model import Model
 from .paths import MANIFEST, PARTIAL_SUFFIX
 from .placing import Removed, remove_empty
-from .plan import ModelPlan, make_plans
+from .plan import FilePlan, ModelPlan, make_plans
 from .receipts import Receipts
 from .requirements import Level, ensure, parse_level
 from .running import Listener, make_engine
@@ -117,12 +118,17 @@ def downloaded_models() -> dict[str, tuple[Path | None, Model]]:
 
 
 def is_downloaded(model: Model) -> bool:
-    """Whether all of a model is there; something that nobody vouches for has to have its size."""
+    """Whether all of a model is there, as it was, or where nobody knows that of the right size."""
     plan = _plan(model)
     if not model.files and not model.postprocessing:
         return False
-    present = all(file.state in ("installed", "present") for file in plan.files)
-    return plan.finished or (plan.made and present and not model.postprocessing)
+    if plan.finished or model.postprocessing:
+        return plan.finished
+    return plan.made and all(map(_is_there, plan.files))
+
+
+def _is_there(file: FilePlan) -> bool:
+    return file.state == "installed" or (file.state == "present" and adopt(file.job) is not None)
 
 
 def _plan(model: Model) -> ModelPlan:

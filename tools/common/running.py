@@ -79,6 +79,7 @@ def make_engine(
     timeout: float = 60.0,
     offline: bool = False,
     force: bool = False,
+    refresh: bool = False,
     connections: int = 64,
     connections_per_host: int = 32,
     limit_rate: float | None = None,
@@ -87,6 +88,8 @@ def make_engine(
     """What all transfers of one run share; raises UsageError for numbers that make no sense."""
     if attempts is not None and attempts < 1:
         raise UsageError(f"expected at least 1 attempt, got {attempts}")
+    if refresh and offline:
+        raise UsageError("refresh asks the origins, which offline forbids")
     if not 0 < timeout <= MAX_TIMEOUT:
         raise UsageError(f"expected a timeout above 0 and up to {MAX_TIMEOUT} seconds, got {timeout}")
     if not 0 <= progress_interval <= MAX_INTERVAL:
@@ -102,6 +105,7 @@ def make_engine(
         attempts=attempts,
         timeout=timeout,
         force=force,
+        refresh=refresh,
         connections=Connections(connections, connections_per_host),
         limit_rate=limit_rate,
         progress_interval=progress_interval,
@@ -118,7 +122,7 @@ def fetch(
     """Plan, check the space, and run. Raises ModelZooError when nothing could be started."""
     if jobs != "auto" and not 1 <= jobs <= MAX_JOBS:
         raise UsageError(f"expected 1 to {MAX_JOBS} jobs or 'auto', got {jobs}")
-    plans = make_plans(models, output_dir, variants, engine.cache, engine.force)
+    plans = make_plans(models, output_dir, variants, engine.cache, engine.force, refresh=engine.refresh)
     summary = run(plans, jobs, engine)
     if summary.reason is not None:
         raise StorageError(summary.message or "", summary.reason)

@@ -6,6 +6,7 @@ host, a retry) and returns a Delivery, so that a file that waits does not occupy
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Generator
 from typing import TypeVar
 
@@ -38,7 +39,7 @@ def bring(job: Job, engine: Engine) -> Waits[Delivery]:
     seen = identity(job.destination)
     if seen and not engine.force and (found := adopt(job)):
         return found
-    partial = yield from _mine(lambda: claim(job.destination), job, engine)
+    partial = yield from take_turns(lambda: claim(job.destination), job, engine)
     with partial:
         # Whoever had it before us may have finished it.
         if identity(job.destination) != seen and not engine.force and (found := adopt(job)):
@@ -49,7 +50,8 @@ def bring(job: Job, engine: Engine) -> Waits[Delivery]:
         return (yield from _through_cache(job, partial, engine, engine.cache, job.file.checksum))
 
 
-def _mine(get: Callable[[], Partial | None], job: Job, engine: Engine) -> Waits[Partial]:
+def take_turns(get: Callable[[], Partial | None], job: Job, engine: Engine) -> Waits[Partial]:
+    """What `get` gives, once no other process has it."""
     polls = 0
     while (partial := get()) is None:
         engine.cancel.check()
@@ -68,7 +70,7 @@ def _through_cache(
     if found := take(job, partial, engine, cache, checksum):
         return found
     try:
-        reservation = yield from _mine(lambda: cache.reserve(checksum), job, engine)
+        reservation = yield from take_turns(lambda: cache.reserve(checksum), job, engine)
     except StorageError as error:
         if cache.first_failure(error.reason):
             engine.report(Notice(message=f"the cache cannot be used: {error}"))
@@ -87,7 +89,8 @@ def _fetch(job: Job, partial: Partial, engine: Engine) -> Waits[Delivery]:
     errors: list[TransferError] = []
     for number, origin in enumerate(job.origins, 1):
         try:
-            return (yield from _from_mirror(origin.url, job, partial, engine))
+            attempt = functools.partial(_attempt, origin.url, job, partial, engine)
+            return (yield from patiently(origin.url, attempt, job, engine))
         except TransferError as error:
             errors.append(error)
             if number < len(job.origins):
@@ -101,29 +104,29 @@ def _fetch(job: Job, partial: Partial, engine: Engine) -> Waits[Delivery]:
     )
 
 
-def _from_mirror(url: str, job: Job, partial: Partial, engine: Engine) -> Waits[Delivery]:
+def patiently(url: str, attempt: Callable[[], T], job: Job, engine: Engine) -> Waits[T]:
     """All attempts at one origin."""
     attempts = engine.attempts_for(job)
-    for attempt in range(1, attempts + 1):
+    for number in range(1, attempts + 1):
         while wait := engine.gates.wait(url):
             yield wait
         engine.cancel.check()
         try:
             engine.gates.check(url)
-            return _attempt(url, job, partial, engine)
+            return attempt()
         except TransferError as error:
             engine.cancel.check()  # a connection that was cut on purpose is not the server's fault
             asked = error.retry_after
-            wait = engine.wait_after(attempt, job) if asked is None else asked
+            wait = engine.wait_after(number, job) if asked is None else asked
             if error.transient:
                 engine.traffic.trouble()
             if error.busy:
                 engine.gates.hold(url, wait)
             if error.credential:
                 engine.gates.refuse(error.credential)
-            if not error.transient or attempt == attempts:
+            if not error.transient or number == attempts:
                 raise
-            _report_retry(job, attempt, wait, error, engine)
+            _report_retry(job, number, wait, error, engine)
             yield wait
     raise AssertionError("the last attempt returns or raises")
 
@@ -255,7 +258,7 @@ def _resume_point(url: str, job: Job, partial: Partial) -> tuple[int, str | None
 
 
 def _finish(partial: Partial, kind: OriginKind, job: Job, url: str | None = None) -> Delivery:
-    checksum, size = partial.checksum(), partial.size
+    checksum, size, origin = partial.checksum(), partial.size, partial.provenance
     stat = partial.finish()
-    verified = job.file.checksum is not None
-    return Delivery(kind, size, stat.st_mtime_ns, checksum, url, verified)
+    verified, validator = job.file.checksum is not None, origin.validator if origin else None
+    return Delivery(kind, size, stat.st_mtime_ns, checksum, url, verified, validator)

@@ -25,6 +25,7 @@ from .index import Entry, Index, listing, locate, open_index, stamp
 from .source import BUILTIN as BUILTIN
 from .source import NAMED as NAMED
 from .source import SOURCE_VARIABLE as SOURCE_VARIABLE
+from .source import URL_SOURCE as URL_SOURCE
 from .source import Source as Source
 from .source import Warn as Warn
 from .source import active_sources as active_sources
@@ -146,7 +147,8 @@ class _Shelf:
         self._source, self._root, self._variants = source, source.path.resolve(), variants
         self.left_out: list[str] = []
         key: tuple[Path | str | bytes, ...] = (self._root, source.name, *source.folders, _READER)
-        self._keep = None if source.format else locate(*key)  # only trees have an index
+        known = source.format or source.models  # only trees have an index
+        self._keep = None if known else locate(*key)
         reader = omz.reader(self._root, strict=bool(source.folders))
         self.index = self._keep and open_index(*self._keep, str(self._root), reader)
 
@@ -166,6 +168,9 @@ class _Shelf:
 
     def _read(self, warn: Warn) -> None:
         source, strict, index = self._source, bool(self._source.folders), self.index
+        if source.models:
+            self.index = listing(source.models)
+            return
         module = omz if strict else format_of(source)
         if module is omz:
             tree = omz.Tree(self._root, source.folders, strict, warn)

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from ..errors import CatalogError, SelectionError
+from ..model import Model
 
 Warn = Callable[[str], None]
 
@@ -24,6 +25,9 @@ NAMED = (*BUILTIN, "topaz")
 SOURCE_VARIABLE = "MODELZOO_SOURCE"
 """Holds the default for `--source`, one source a line."""
 
+URL_SOURCE = "urls"
+"""What the source of models is called that are given as URLs."""
+
 OWN_MODELS = {"TVAI_MODEL_DIR": "topaz"}
 """Variables that say that the user has models of their own, and the format that knows where.
 
@@ -32,7 +36,7 @@ Its source is active then, and the demo steps aside.
 
 
 class Source(msgspec.Struct, frozen=True):
-    """A place that declares models: its name in qualified model names, and the folder."""
+    """A place that declares models: its name in qualified model names, and the folder or file."""
 
     name: str
     path: Path
@@ -40,6 +44,8 @@ class Source(msgspec.Struct, frozen=True):
     """Only these of its top folders; such a source is ours, and held to the format's lists."""
     format: str = ""
     """The module that reads it, where that is certain; otherwise the modules are asked."""
+    models: tuple[Model, ...] = ()
+    """The models themselves, where nothing has to be read to know them."""
     home: str = ""
     """The `home` of its models, where the format does not say it."""
     lenient: bool = False
@@ -114,20 +120,20 @@ def wanted_sources(wanted: Sequence[str] = (), environ: Mapping[str, str] = os.e
 
 
 def _source(name: str, environ: Mapping[str, str], registered: Mapping[str, Source]) -> Source:
-    """A source by its name: ours, one whose place its format knows, a registered one, or a folder."""
+    """A source by its name: ours, one whose place its format knows, a registered one, or a path."""
     if name in BUILTIN:
         return Source(name, builtin_tree(), BUILTIN[name])
     if name in _module_names() and hasattr(module := _module(name), "default_folder"):
         return Source(name, module.default_folder(environ).resolve(), format=name)
-    return registered.get(name) or _folder(name)
+    return registered.get(name) or _place(name)
 
 
-def _folder(text: str) -> Source:
-    if not text or not os.path.isdir(path := os.path.expanduser(text)):
+def _place(text: str) -> Source:
+    if not text or not os.path.exists(path := os.path.expanduser(text)):
         raise SelectionError(
-            f'No such source: "{text}". A source is a folder with models, one that sources.py has '
-            f"registered, or {' or '.join(NAMED)}."
+            f'No such source: "{text}". A source is a folder with models, a list of URLs, one that '
+            f"sources.py has registered, or {' or '.join(NAMED)}."
         )
     real = Path(path).resolve()
     # The name is part of qualified model names, which are patterns and lines of listings too.
-    return Source(re.sub(r"[^\w.-]+", "-", real.name) or "root", real)
+    return Source(re.sub(r"[^\w.-]+", "-", real.name if real.is_dir() else real.stem) or "root", real)

@@ -51,9 +51,13 @@ def main(arguments: list[str], program: str) -> int:
     if "output_dir" in parser.from_environment:  # a program's own variable says it better
         told, otherwise = None, options.output_dir
     variants = Variants(precisions)
-    plans = make_plans(choice.models(), told, variants, cache, options.force, otherwise)
+    plans = make_plans(
+        choice.models(), told, variants, cache, options.force, otherwise, options.refresh
+    )
     if without := [plan.model.id for plan in plans if plan.model.files and not plan.files]:
         warn(f"warning: no file of these precisions: {', '.join(without)}")
+    if options.refresh and options.offline:
+        raise UsageError("--refresh asks the origins, which --offline forbids")
     if options.dry_run:
         return _dry_run(options, plans, cache)
     prepare(plans, options)
@@ -152,6 +156,11 @@ def _parser(program: str) -> Parser:
     add_cookie(parser)
     parser.add_argument("--offline", action="store_true", help="no requests: cache and files only")
     parser.add_argument("--force", action="store_true", help="bring files again that are there")
+    parser.add_argument(
+        "--refresh",
+        action="store_true",
+        help="ask the origins whether files without a published checksum have changed",
+    )
     return parser
 
 
@@ -167,6 +176,7 @@ def _download(options: Any, plans: Sequence[ModelPlan], cache: Cache | None) -> 
         timeout=options.timeout,
         offline=options.offline,
         force=options.force,
+        refresh=options.refresh,
         connections=options.connections,
         connections_per_host=options.connections_per_host,
         limit_rate=options.limit_rate,

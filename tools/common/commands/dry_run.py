@@ -14,8 +14,9 @@ from ..credentials import mask
 from ..disk import file_size, free_space, readable
 from ..errors import StorageError, TransferError
 from ..model import DownloadModel
-from ..plan import FilePlan, ModelPlan, require_space, still_missing
+from ..plan import FilePlan, ModelPlan, cached_size, still_missing
 from ..sizes import Estimates
+from ..space import require_space
 from ..stores import Settings, Stores
 
 
@@ -101,10 +102,19 @@ def _row(file: FilePlan, cache: Cache | None) -> Row:
     if state == "cached" and cache and wanted.checksum:
         sources = [str(cache.path(wanted.checksum))]
     checksum = str(wanted.checksum) if wanted.checksum else None
-    told = wanted.announced if missing else file_size(file.job.destination)
-    size = told if wanted.size is None else wanted.size
-    estimated = bool(missing) and wanted.size is None
+    size, estimated = _size(file, state, missing)
     return Row(wanted.name, file.path, state, size, missing, estimated, checksum, sources)
+
+
+def _size(file: FilePlan, state: str, missing: int | None) -> tuple[int | None, bool]:
+    """The size of a file, and whether that is only what somebody says."""
+    if file.file.size is not None:
+        return file.file.size, False
+    if missing == 0:
+        return file_size(file.destination), False
+    if state == "cached":
+        return missing, False
+    return file.file.announced, file.file.announced is not None
 
 
 def _guessed(row: Row, plan: ModelPlan, file: FilePlan, estimates: Estimates) -> Row:
@@ -127,8 +137,8 @@ def _state(file: FilePlan, cache: Cache | None) -> tuple[str, int | None]:
         return "present" if _is_right(file) else "different", file.missing
     if file.state != "present" or _is_right(file):
         return file.state, file.missing
-    if cache and wanted.checksum and cache.holds(wanted.checksum):
-        return "cached", wanted.size
+    if cache and (size := cached_size(file.job, cache)) is not None:
+        return "cached", size
     return "different", None if wanted.size is None else max(0, wanted.size - partial_size(destination))
 
 

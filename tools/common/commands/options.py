@@ -15,9 +15,9 @@ from ..errors import UsageError
 from ..gpu import FAMILIES
 from ..reporting.stream import write_text
 from ..selection import Filters, parse_list, split_patterns
-from ..sources import active
 from ..variants import BACKEND_VARIABLES, DEFAULT_BACKEND, GPU_VARIABLES, wanted_variants
 from ..version import VERSION
+from .urls import add_url, with_urls
 
 ENVIRONMENT_PREFIX = "MODELZOO_"
 MAX_LIST = 16 << 20  # bytes; more than that is no list of patterns
@@ -160,7 +160,8 @@ def add_selection(parser: Parser) -> None:
         "--list", type=file_path, metavar="FILE", help="models that match a pattern in FILE, one a line"
     )
     one.add_argument("--print_all", action="store_true", help="print the names of all models")
-    parser.require_one_of("all", "name", "list", "print_all")
+    parser.require_one_of("all", "name", "list", "print_all", "url")
+    add_url(parser)
     narrow = parser.add_argument_group("conditions", "which narrow the selection down")
     for option, what in (
         ("--exclude", "not the models that match one of these patterns"),
@@ -197,7 +198,8 @@ def add_sources(parser: Parser) -> None:
         "--source",
         action="append",
         metavar="SOURCE",
-        help="take the models from this folder or registered source instead of all known sources; "
+        help="take the models from this folder, list of URLs or registered source instead of all "
+        "known sources; "
         f"also {', '.join(NAMED)}; can be repeated [env: {SOURCE_VARIABLE}]",
     )
 
@@ -229,7 +231,7 @@ def chosen(options: Any, warn: Callable[[str], None]) -> Choice:
         tags=tuple(options.tag),
     )
     variants = wanted_variants(options.backend, options.gpu)
-    sources = active(options.source or ())
+    sources = with_urls(options)
     return choose(sources, filters, lambda message: warn(f"warning: {message}"), variants)
 
 

@@ -18,6 +18,7 @@ from ..requirements import LEVELS, ensure
 from ..running import MAX_TIMEOUT, make_engine
 from ..sources import Registered, named, registered, zoo_dir
 from .options import Parser, number
+from .urls import only_urls
 
 
 def add_code_options(parser: Parser) -> None:
@@ -94,7 +95,7 @@ def _not_allowed(models: Sequence[Model]) -> Iterator[str]:
 
 def register_unknown(options: Any) -> None:
     """Register the references among the sources that are asked for, as FiftyOne does on the way."""
-    if options.dry_run or options.offline:
+    if options.dry_run or options.offline or only_urls(options):
         return
     zoo = zoo_dir()
     for text in wanted_sources(options.source or ()):
@@ -120,13 +121,13 @@ def in_words(source: Registered) -> str:
 
 def _is_reference(text: str) -> bool:
     """Whether a text is to be fetched; one that looks like a misspelled path is not."""
-    from ..references import GitHubReference, LocalReference, parse_reference
+    from ..references import GitHubReference, LocalReference, is_archive, parse_reference
 
     try:
         reference = parse_reference(text)
     except UsageError:
         return False
     if isinstance(reference, LocalReference):
-        return os.path.isfile(reference.path)
+        return os.path.isfile(reference.path) and is_archive(reference.path)
     is_short = isinstance(reference, GitHubReference) and "://" not in text
     return not (is_short and os.path.isdir(text.partition("/")[0]))

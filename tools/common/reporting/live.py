@@ -17,6 +17,7 @@ from rich.progress import (
 from ..disk import readable
 from ..events import (
     Event,
+    ModelFileChanged,
     ModelFileDownloadBegin,
     ModelFileDownloadEnd,
     ModelFileDownloadProgress,
@@ -28,6 +29,7 @@ from ..events import (
     RunEnd,
 )
 from .stream import printable
+from .text import changed_text
 
 _Key = tuple[str, str]
 
@@ -67,6 +69,9 @@ class LiveReporter:
             case ModelFileRetry():
                 text = f"{event.message}; again in {event.wait:.0f} s"
                 self._say("yellow", "retry", f"{event.model}/{event.model_file}: {text}")
+            case ModelFileChanged():
+                text = f"{event.model}/{event.model_file} {changed_text(event)}"
+                self._say("yellow", "changed", text)
             case ModelPostprocessingBegin():
                 self._say("dim", "postprocessing", event.model)
             case ModelPostprocessingEnd() if not event.successful:

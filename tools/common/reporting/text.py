@@ -9,6 +9,7 @@ from ..events import (
     Event,
     ModelDownloadBegin,
     ModelDownloadEnd,
+    ModelFileChanged,
     ModelFileDownloadBegin,
     ModelFileDownloadEnd,
     ModelFileDownloadProgress,
@@ -26,6 +27,11 @@ _HEADINGS = {
     "local": "========== Downloading {}",  # from a file URL
     "cache": "========== Retrieving {} from the cache",
 }
+
+
+def changed_text(event: ModelFileChanged) -> str:
+    """What has become of a file at its origin, in words."""
+    return f"has changed at its origin: {event.before} before, {event.after} now ({event.url})"
 
 
 class TextReporter:
@@ -60,6 +66,8 @@ class TextReporter:
             case ModelFileRetry():
                 again = f"trying again in {event.wait:.0f} s"
                 warn(f"{event.model}: {event.model_file}: {event.message}; {again}")
+            case ModelFileChanged():
+                warn(f"{event.model}: {event.model_file} {changed_text(event)}")
             case ModelFileDownloadEnd():
                 self._end_file(event)
             case ModelDownloadEnd():

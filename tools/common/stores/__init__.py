@@ -10,11 +10,12 @@ import contextlib
 import importlib
 from collections.abc import Iterable, Iterator
 from functools import cache
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 from urllib.parse import urlsplit
 
 import msgspec
 
+from ..checksum import Checksum
 from ..credentials import mask
 from ..errors import Reason, TransferError
 
@@ -67,6 +68,31 @@ class Store(Protocol):
         With a validator the offset holds only for the very version that it was taken from. Not more
         than the bytes before `stop` are needed. Raises TransferError.
         """
+        ...
+
+
+@runtime_checkable
+class Conditional(Protocol):
+    """A store that can ask whether a file has changed without fetching it."""
+
+    def is_current(self, url: str, validator: str) -> bool:
+        """Whether the file is of this version still; raises TransferError."""
+        ...
+
+
+class Published(msgspec.Struct, frozen=True):
+    """What a place says of its file without being asked for the bytes."""
+
+    checksum: Checksum
+    size: int | None
+
+
+@runtime_checkable
+class Publisher(Protocol):
+    """A store of a place that publishes checksums."""
+
+    def published(self, url: str) -> Published | None:
+        """What is published about the file, None when no checksum is; raises TransferError."""
         ...
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urljoin
 
 from ..checksum import CHUNK
@@ -56,6 +56,23 @@ def create(settings: Settings) -> HttpStore:
     return HttpStore(settings)
 
 
+class Hop(NamedTuple):
+    """A redirect: who answered, its status and headers, and the URL that it leads to."""
+
+    url: str
+    status: int
+    headers: Mapping[str, str]
+    target: str
+
+
+class Answer(NamedTuple):
+    """The response at the end of all redirects, the credential that it was sent, and the way there."""
+
+    response: Response
+    credential: Credential | None
+    hops: tuple[Hop, ...]
+
+
 class HttpStore:
     """Opens URLs with GET."""
 
@@ -69,52 +86,54 @@ class HttpStore:
         self, url: str, offset: int = 0, validator: str | None = None, stop: int | None = None
     ) -> OpenedUrl:
         """See Store.open. A partial answer that does not continue what is here means starting over."""
-        response, credential = self._ask(url, offset, validator, stop)
+        response, credential, _ = self.ask(url, _range(offset, validator, stop))
         if offset and not _continues(response, offset, validator):
-            _dismiss(response)
+            dismiss(response)
             offset, validator = 0, None
-            response, credential = self._ask(url)
+            response, credential, _ = self.ask(url)
         if response.status not in (200, 206):
-            _dismiss(response)
-            raise _status_error(response, url, credential)
+            dismiss(response)
+            raise status_error(response, url, credential)
         if not _continues(response, offset, validator):
-            _dismiss(response)
+            dismiss(response)
             problem = "the server sent a part of the file that was not asked for"
             raise TransferError(Reason.SERVER_ERROR, problem, url=mask(url))
         return OpenedUrl(response, url, validator)
 
+    def is_current(self, url: str, validator: str) -> bool:
+        """Whether the file is of this version still (RFC 9110, 13.1); raises TransferError."""
+        tag = validator.startswith('"')
+        if validator_of({"ETag" if tag else "Last-Modified": validator}) != validator:
+            return False  # whoever remembered it could write anything
+        condition = {"If-None-Match" if tag else "If-Modified-Since": validator}
+        response, credential, _ = self.ask(url, condition)
+        dismiss(response)
+        if response.status not in (200, 304):
+            raise status_error(response, url, credential)
+        return response.status == 304 or validator_of(response.headers) == validator
+
     def size(self, url: str) -> int | None:
         """The size of the file in bytes, as HEAD tells it; None where it does not. TransferError."""
-        response, credential = self._ask(url, method="HEAD")
-        _dismiss(response)
+        response, credential, _ = self.ask(url, method="HEAD")
+        dismiss(response)
         if response.status != 200:
-            raise _status_error(response, url, credential)
+            raise status_error(response, url, credential)
         found = extent(response.status, response.headers)
         return found[1] if found else None
 
-    def _ask(
-        self,
-        url: str,
-        offset: int = 0,
-        validator: str | None = None,
-        stop: int | None = None,
-        method: str = "GET",
-    ) -> tuple[Response, Credential | None]:
-        """The response at the end of all redirects, and the credential it was sent."""
-        last = "" if stop is None else stop - 1
-        headers = {"Range": f"bytes={offset}-{last}"} if offset else {}
-        if offset and validator:
-            headers["If-Range"] = validator
-        credential = self._credential(url)
+    def ask(self, url: str, headers: Mapping[str, str] = {}, method: str = "GET") -> Answer:
+        """Ask, and follow redirects; the caller looks at the status and closes the response."""
+        credential, hops = self._credential(url), list[Hop]()
         for _ in range(MAX_REDIRECTS + 1):
             own = credential.headers if credential else {}
-            response = self._request(method, url, headers | own)
+            response = self._request(method, url, {**headers, **own})
             location = response.headers.get("Location")
             if response.status not in (301, 302, 303, 307, 308) or not location:
-                return response, credential
-            _dismiss(response)
+                return Answer(response, credential, tuple(hops))
+            dismiss(response)
             target = _redirect_target(url, location)
             credential = credential_after_redirect(credential, url, target)
+            hops.append(Hop(url, response.status, response.headers, target))
             url = target
         raise TransferError(Reason.SERVER_ERROR, f"more than {MAX_REDIRECTS} redirects", url=mask(url))
 
@@ -129,6 +148,13 @@ class HttpStore:
         if site not in self._credentials:
             self._credentials[site] = credential_for(url)
         return self._credentials[site]
+
+
+def _range(offset: int, validator: str | None, stop: int | None) -> dict[str, str]:
+    """The headers that ask for a part of a file."""
+    last = "" if stop is None else stop - 1
+    headers = {"Range": f"bytes={offset}-{last}"} if offset else {}
+    return headers | {"If-Range": validator} if offset and validator else headers
 
 
 def _redirect_target(url: str, location: str) -> str:
@@ -146,7 +172,7 @@ def _redirect_target(url: str, location: str) -> str:
     return target
 
 
-def _dismiss(response: Response) -> None:
+def dismiss(response: Response) -> None:
     """Drop a body that nobody wants; a short one is read, so that its connection can be used again."""
     left = response.length_remaining
     if left is not None and left <= SHORT:
@@ -206,7 +232,8 @@ class OpenedUrl:
         self._response.close()  # also the connection, unless the body has ended and left it to others
 
 
-def _status_error(response: Response, url: str, credential: Credential | None) -> TransferError:
+def status_error(response: Response, url: str, credential: Credential | None) -> TransferError:
+    """What the status of a response that brings no file means."""
     code = response.status
     phrase = _PHRASES.get(code, "")  # not the server's own, which could say anything
     advice = ""

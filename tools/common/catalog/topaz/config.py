@@ -153,7 +153,7 @@ def _require_safe(name: str, key: str) -> None:
 
 def _file(name: str, base: str, targets: frozenset[Target]) -> ModelFile:
     variant, estimate = _variant(targets)
-    return ModelFile(name, None, None, (Origin(base + quote(name)),), variant, estimate)
+    return ModelFile(name, None, None, (Origin(quote(name), base),), variant, estimate)
 
 
 @functools.lru_cache(maxsize=256)  # a folder has many files for few backends

@@ -1,4 +1,4 @@
-"""sources: registers remote sources of models, looks after them, and shows what all sources offer."""
+"""sources: registers sources of models, shows what all of them offer, and looks after them."""
 
 from __future__ import annotations
 

@@ -1,0 +1,49 @@
+"""sources check: asks whether the URLs of models still lead to their files."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from ...probing import Finding, probe, wrong
+from ...reporting.json import document
+from ...reporting.stream import warn, write_all, write_text
+from ...reporting.table import table
+from ...running import MAX_TIMEOUT
+from ..options import Parser, add_selection, chosen, number, print_names
+from ..session import FAILED, OK
+
+
+def add_options(parser: Parser) -> None:
+    """The options of this command."""
+    add_selection(parser)
+    add = parser.add_value
+    add("--format", choices=("text", "json"), default="text", help="a table of what is wrong, or all")
+    attempts = number(int, 1, 1000, "a whole number from 1 to 1000")
+    add("--num_attempts", type=attempts, default=2, metavar="N", help="attempts for each URL")
+    seconds = number(float, 0.001, MAX_TIMEOUT, f"seconds, above 0 and up to {MAX_TIMEOUT}")
+    add("--timeout", type=seconds, default=20.0, metavar="SECONDS", help="wait so long for a server")
+
+
+def run(options: Any) -> int:
+    """Ask, and print what came of it; the exit status tells whether everything is right."""
+    choice = chosen(options, warn)
+    if options.print_all:
+        print_names(choice.ids)
+        return OK
+    findings = probe(choice.models(), num_attempts=options.num_attempts, timeout=options.timeout)
+    if options.format == "json":
+        write_all(document(findings))
+    else:
+        write_text(_table(findings))
+    return FAILED if wrong(findings) else OK
+
+
+def _table(findings: Sequence[Finding]) -> str:
+    """A line for each URL that somebody has to look at, and how many there are."""
+    rows = [(f.state, f"{f.model}/{f.file}", f.url, f.message or "") for f in wrong(findings)]
+    shown = table(("state", "file", "url", "problem"), rows) if rows else ""
+    count = Counter(finding.state for finding in findings)
+    states = ", ".join(f"{number} {state}" for state, number in count.most_common()) or "nothing"
+    return f"{shown}{len(findings)} URLs: {states}\n"
