@@ -133,7 +133,8 @@ class Crew:
             others = [end for pair in pairs for end in pair if end is not theirs]
             numbers = _numbers(tickets, step, count)
             process = context.Process(target=_member, args=(act, numbers, theirs, others), daemon=True)
-            process.start()
+            with _later(signal.SIGINT, signal.SIGTERM):  # a member is not ready for them at once
+                process.start()
             self._members[ours] = process
         os.close(tickets)
         for _, theirs in pairs:
@@ -248,6 +249,16 @@ class Crew:
             connection.close()
 
 
+@contextlib.contextmanager
+def _later(*signals: signal.Signals) -> Iterator[None]:
+    """Hold the signals back until afterwards."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _interrupt_once(number: int, frame: Any) -> None:
     """Both the terminal and the process that it came from may tell a member of one Ctrl-C."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -281,6 +292,7 @@ def _member(
         other.close()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, _interrupt_once)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM))
     link = Link(connection)
     with contextlib.suppress(KeyboardInterrupt, OSError):
         ended = act(numbers, link)
