@@ -179,3 +179,23 @@ def test_many_with_one_cache_fetch_once(notebook: Notebook, tmp_path: Path) -> N
         thread.join(30)
     assert sorted(s.models[0].files[0].origin or "" for s in summaries) == ["cache", "cache", "network"]
     assert len(notebook.server.requests) == 1
+
+
+def test_pruning_keeps_what_a_list_of_urls_names(notebook: Notebook, tmp_path: Path) -> None:
+    """Nobody may be able to fetch it again; notes go with their entries, and no others."""
+    notebook.run()
+    one = tmp_path / "one.txt"
+    one.write_text(f"vqgan/vqgan.ckpt={notebook.urls['vqgan/vqgan.ckpt']}\n")
+    options: dict[str, Any] = {"unused": True, "sources": [one]}
+    assert [e.size for e in modelzoo.prune_cache(notebook.cache, dry_run=True, **options).removed] == [
+        len(CONFIG)
+    ]
+    assert notebook.note("/config").exists()
+    (notebook.cache / "urls" / "odd.json").write_text("{")
+    modelzoo.prune_cache(notebook.cache, **options)
+    assert not notebook.note("/config").exists()
+    assert (notebook.cache / "urls" / "odd.json").exists()
+    shutil.rmtree(notebook.out)
+    del notebook.urls["vqgan/vqgan.yaml"]
+    notebook.run(offline=True)
+    assert notebook.origins == ["cache"]

@@ -132,7 +132,8 @@ def prune_cache(
 ) -> Pruned:
     """Remove entries until the cache has at most `max_size` bytes, those first that were used longest
     ago; all that were not used for `older_than` seconds; and, where `used` is given, all whose digest
-    is not in it. Left-overs of killed runs go in any case. Raises StorageError where there is no cache.
+    is not in it. Left-overs of killed runs go in any case, and notes on URLs that lead nowhere.
+    Raises StorageError where there is no cache.
     """
     now = time.time()
     entries = sorted(scan(folder).entries, key=lambda entry: entry.used)
@@ -152,6 +153,9 @@ def prune_cache(
         else:
             removed.append(entry)
             size -= entry.size
+    if not dry_run:
+        cache = Cache(folder)
+        cache.notes.forget(cache.holds)
     return Pruned(
         schema_version=SCHEMA_VERSION,
         cache_dir=str(folder),

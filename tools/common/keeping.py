@@ -16,6 +16,7 @@ from .cache_contents import cache_info as _cache_info
 from .cache_upkeep import CacheVerification, Pruned
 from .clock import Clock
 from .deletion import Deletion, delete_entries
+from .engine import Job
 from .enrolment import Enrolment, enrol
 from .errors import Interrupted, StorageError, UsageError
 from .events import Event, Report
@@ -258,15 +259,22 @@ def prune_cache(
         raise UsageError("expected a size and an age that are not negative")
     used = None
     if unused:
-        used = used_digests(find(sources=sources), map(Path, output_dirs))
+        used = used_digests(find(sources=sources), map(Path, output_dirs), Path(cache_dir))
     return cache_upkeep.prune_cache(
         Path(cache_dir), max_size=max_size, older_than=older_than, used=used, dry_run=dry_run
     )
 
 
-def used_digests(models: Iterable[Model], output_dirs: Iterable[Path]) -> set[str]:
-    """The digests of all files that a catalog declares or that came into these folders."""
-    used = {f.checksum.value for m in models for f in m.files if f.checksum}
+def used_digests(models: Iterable[Model], output_dirs: Iterable[Path], cache_dir: Path) -> set[str]:
+    """The digests of all files that a catalog declares or that came into these folders.
+
+    Of a file without a published checksum it is the one that the cache remembers of its URL.
+    """
+    cache, used = Cache(cache_dir), set[str]()
+    for job in (Job(m.id, file, Path(), file.origins) for m in models for file in m.files):
+        note = None if job.file.checksum else cache.noted(job.addresses)
+        if checksum := note.checksum if note else job.file.checksum:
+            used.add(checksum.value)
     for folder in output_dirs:
         inventory = take_inventory(folder)
         if inventory.damaged:  # what it names would be taken for unused

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -49,21 +50,33 @@ class UrlNotes:
 
     def read(self, address: str) -> UrlNote | None:
         """The note with this address, if there is one."""
-        with contextlib.suppress(OSError, ValueError, RecursionError):
-            flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)  # a pipe would wait for a writer
-            with open(os.open(self.path(address), flags), "rb") as file:
-                note = _DECODER.decode(file.read(_MAX_BYTES))
-            # The digest becomes a path in the cache.
-            checksum = make_checksum(note.checksum.type, note.checksum.value)
-            if address_of(note.url, note.file) == address and note.size >= 0:
-                return msgspec.structs.replace(note, checksum=checksum)
-        return None
+        note = _load(self.path(address))
+        return note if note and address_of(note.url, note.file) == address else None
+
+    def forget(self, holds: Callable[[Checksum], bool]) -> None:
+        """Remove the notes that lead to what the cache does not hold any more."""
+        for path in self._folder.glob("*.json"):
+            if (note := _load(path)) and not holds(note.checksum):
+                with contextlib.suppress(OSError):
+                    path.unlink()
 
     def write(self, note: UrlNote) -> None:
         """Remember what a URL gave; raises StorageError."""
         path = self.path(address_of(note.url, note.file))
         with storage_errors(path):
             write_whole(path, msgspec.json.encode(note))
+
+
+def _load(path: Path) -> UrlNote | None:
+    with contextlib.suppress(OSError, ValueError, RecursionError):
+        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)  # a pipe would wait for a writer
+        with open(os.open(path, flags), "rb") as file:
+            note = _DECODER.decode(file.read(_MAX_BYTES))
+        # The digest becomes a path in the cache.
+        checksum = make_checksum(note.checksum.type, note.checksum.value)
+        if note.size >= 0:
+            return msgspec.structs.replace(note, checksum=checksum)
+    return None
 
 
 def address_of(url: str, file: str) -> str:

@@ -69,7 +69,7 @@ def run(options: Any) -> int:
 def _used(options: Any) -> set[str]:
     sources = active(options.source or ())
     models = choose(sources, None, lambda message: warn(f"warning: {message}")).models()
-    return used_digests(models, options.output_dir or [Path()])
+    return used_digests(models, options.output_dir or [Path()], cache_dir(options))
 
 
 def _as_text(pruned: Pruned) -> str:
