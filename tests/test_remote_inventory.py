@@ -120,3 +120,16 @@ def test_code_says_what_is_right_and_adopting_does_not_ask_it(source: Path, zoo:
     tool("inventory", "adopt", "--name", "m", "--source", "me/src")
     done = tool("inventory", "adopt", "--name", "f", "--source", "me/src", check=1)
     assert "0 of 1 model complete" in done.stdout
+
+
+def test_a_registered_source_that_cannot_be_read_could_name_anything(
+    source: Path, tmp_path: Path
+) -> None:
+    entry_of_cache = tmp_path / "cache" / "1" / "ab" / ("c" * 62)
+    write(entry_of_cache.parent, {entry_of_cache.name: "kept"})
+    write(source, {"manifest.json": "{"})
+    with pytest.raises(modelzoo.CatalogError, match=r"manifest\.json"):
+        modelzoo.prune_cache(tmp_path / "cache", unused=True)
+    done = tool("inventory", "cache", "prune", "--cache_dir", tmp_path / "cache", "--unused", check=1)
+    assert "manifest.json" in done.stderr
+    assert entry_of_cache.exists()

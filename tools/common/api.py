@@ -204,8 +204,13 @@ def _require_same(one: Model, other: Model) -> None:
 
 
 def _choose(filters: Filters | None, sources: Sources, variants: Variants) -> Choice:
+    return choose(active(source_names(sources)), filters, warn, variants)
+
+
+def source_names(sources: Sources) -> list[str]:
+    """What the sources are called or where they are, as text."""
     several = [sources] if isinstance(sources, str | os.PathLike) else sources
-    return choose(active([os.fspath(source) for source in several]), filters, warn, variants)
+    return [os.fspath(source) for source in several]
 
 
 def warn(message: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from . import cache_upkeep
-from .api import Names, Sources, find, models_of
+from .api import Names, Sources, find, models_of, source_names, warn
 from .cache import Cache
 from .cache_contents import CacheInfo
 from .cache_contents import cache_info as _cache_info
@@ -36,6 +36,7 @@ from .plan import make_plans
 from .repair import plan_repair
 from .running import MAX_JOBS, Listener, make_engine
 from .selection import Filters, parse_precisions
+from .sources import every_model
 from .variants import Variants
 from .verification import BrokenFile, Verification, verify_entries
 
@@ -259,7 +260,9 @@ def prune_cache(
         raise UsageError("expected a size and an age that are not negative")
     used = None
     if unused:
-        used = used_digests(find(sources=sources), map(Path, output_dirs), Path(cache_dir))
+        used = used_digests(
+            every_model(source_names(sources), warn), map(Path, output_dirs), Path(cache_dir)
+        )
     return cache_upkeep.prune_cache(
         Path(cache_dir), max_size=max_size, older_than=older_than, used=used, dry_run=dry_run
     )

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import msgspec
 
-from .catalog import NAMED, Source, active_sources, wanted_sources
+from .catalog import NAMED, Source, Warn, active_sources, choose, wanted_sources
 from .errors import CatalogError, SelectionError, UnsafePathError, UsageError
+from .model import Model
 from .paths import MANIFEST, STATE_DIR, safe_path
 
 ZOO_VARIABLES = ("MODELZOO_ZOO_DIR", "FIFTYONE_MODEL_ZOO_DIR")
@@ -231,3 +232,12 @@ def active(wanted: Sequence[str] = ()) -> tuple[Source, ...]:
         found = [] if text in NAMED or os.path.isdir(text) else named(sources, text)
         names += [source.name for source in found] or [text]
     return active_sources(names, registered=catalog_sources(zoo, sources))
+
+
+def every_model(wanted: Sequence[str], warn: Warn) -> Iterator[Model]:
+    """All models of the sources that are asked for, with the files for every backend.
+
+    Raises CatalogError where any cannot be read, registered or not: it may name what is in use.
+    """
+    sources = (msgspec.structs.replace(source, lenient=False) for source in active(wanted))
+    return choose(tuple(sources), None, warn).models()

@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from ....cache_upkeep import Pruned, prune_cache
-from ....catalog import choose
 from ....disk import readable
 from ....errors import UsageError
 from ....keeping import used_digests
 from ....reporting.stream import warn
 from ....reporting.table import count
-from ....sources import active
+from ....sources import every_model
 from ...installed import add_cache_dir, add_format, byte_size, cache_dir, duration, show
 from ...options import Parser, file_path
 from ...session import FAILED, OK
@@ -67,8 +66,7 @@ def run(options: Any) -> int:
 
 
 def _used(options: Any) -> set[str]:
-    sources = active(options.source or ())
-    models = choose(sources, None, lambda message: warn(f"warning: {message}")).models()
+    models = every_model(options.source or (), lambda message: warn(f"warning: {message}"))
     return used_digests(models, options.output_dir or [Path()], cache_dir(options))
 
 
