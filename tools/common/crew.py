@@ -292,9 +292,9 @@ def _member(
         other.close()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, _interrupt_once)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM))
-    link = Link(connection)
     with contextlib.suppress(KeyboardInterrupt, OSError):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM))
+        link = Link(connection)
         ended = act(numbers, link)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         link.end(ended)
