@@ -1,7 +1,7 @@
 """Stands in for the Post-Training Optimization Toolkit: `python pot.py --config=… --output-dir=…`.
 
-It is run by path in a Python that has OpenVINO and NNCF; nothing of this project is imported but what lies
-beside it. What it understands is told by --help and in docs/openvino.md.
+It is run by path in a Python that has OpenVINO and NNCF; nothing of this project is imported but what
+lies beside it. What it understands is told in docs/openvino.md.
 """
 
 import importlib

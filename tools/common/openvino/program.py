@@ -7,12 +7,13 @@ import shlex
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 
 _PACKAGES = {"PIL": "pillow", "yaml": "pyyaml"}
 """What a module's package is called, where it is called otherwise."""
-_PREFIX = re.compile(
-    r"^(Check '.*' failed at .*|Exception from .*|FrontEnd API failed with \w+:|.*Converter failed.*|Summary:)$"
+_PLACE = re.compile(
+    r"Check '.*' failed at .*|Exception from .*|FrontEnd API failed with \w+:|Summary:|.*Converter failed.*"
 )
 """Lines of OpenVINO's messages that tell where in its source something happened, not what."""
 
@@ -24,11 +25,11 @@ class Failure(Exception):
 def explain(error: Exception) -> str:
     """One line from a message of OpenVINO, which has many."""
     lines = (line.strip(" -") for line in str(error).splitlines())
-    told = [line for line in lines if line and not _PREFIX.match(line)]
+    told = [line for line in lines if line and not _PLACE.fullmatch(line)]
     return " ".join(told)[:1000] or type(error).__name__
 
 
-def run(prog: str, act: Callable[[], None]) -> int:
+def run(prog: str, act: Callable[[], object]) -> int:
     """Do it and return the exit status; whatever goes wrong becomes one line on stderr."""
     signal.signal(signal.SIGTERM, _leave)
     try:
@@ -39,11 +40,26 @@ def run(prog: str, act: Callable[[], None]) -> int:
         return _fail(prog, f"this Python has no {install[-1]}; install it with: {shlex.join(install)}")
     except (Failure, OSError) as error:
         return _fail(prog, str(error))
-    except (RuntimeError, ValueError, TypeError) as error:  # what OpenVINO and NNCF raise
+    except Exception as error:  # what OpenVINO and NNCF raise has no family of its own
         return _fail(prog, explain(error))
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def say(line: str) -> None:
+    """Tell on stdout how far it is."""
+    print(line, flush=True)
+
+
+def warn(prog: str, message: str) -> None:
+    """Tell on stderr what may not be meant."""
+    print(f"{prog}: warning: {message}", file=sys.stderr, flush=True)
+
+
+def announce(xml: Path) -> None:
+    """Tell where the result is, as Model Optimizer does."""
+    say(f"[ SUCCESS ] XML file: {xml}\n[ SUCCESS ] BIN file: {xml.with_suffix('.bin')}")
 
 
 def _fail(prog: str, message: str) -> int:

@@ -58,7 +58,9 @@ def cut(model: Any, inputs: Sequence[Input], outputs: Sequence[Port]) -> Any:
     import openvino
 
     graph = Graph(model)
-    results = [graph.output(port) for port in outputs] or [r.input_value(0) for r in model.get_results()]
+    results = [graph.output(port) for port in outputs] or [
+        r.input_value(0) for r in model.get_results()
+    ]
     for port, output in zip(outputs, results, strict=False):
         output.add_names({str(port)})
     first = [_parameter(graph, entry) for entry in inputs]

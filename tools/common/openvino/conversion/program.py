@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..program import Failure, run
+from ..program import Failure, announce, run
 from ..saving import save
 from .arguments import Request, parse
 from .notation import Malformed
@@ -21,11 +21,7 @@ def main(arguments: Sequence[str]) -> int:
     except Malformed as error:
         print(f"{PROG}: error: {error}", file=sys.stderr)
         return 2
-    return run(PROG, lambda: _announce(convert(request)))
-
-
-def _announce(xml: Path) -> None:
-    print(f"[ SUCCESS ] XML file: {xml}\n[ SUCCESS ] BIN file: {xml.with_suffix('.bin')}", flush=True)
+    return run(PROG, lambda: announce(convert(request)))
 
 
 def convert(request: Request) -> Path:

@@ -74,7 +74,9 @@ def _read_tensorflow(files: list[str], request: Request) -> Any:
     loaded = front_end.load(files[0] if len(files) == 1 else files)
     if Path(files[0]).is_dir():  # the front end does not cut these: their graph is inside a function
         model = front_end.convert_partially(loaded)
-        model = cut(model, request.inputs, request.outputs) if request.inputs or request.outputs else model
+        model = (
+            cut(model, request.inputs, request.outputs) if request.inputs or request.outputs else model
+        )
         refuse_unconverted(model)
         return model
     outputs = [_output_place(loaded, port) for port in request.outputs]

@@ -37,7 +37,8 @@ def wanted_shapes(request: Request, own: list[str]) -> dict[str, Shape]:
         frozen = {str(port) for port, _ in _frozen(request)}
         names = [name for name in names if name not in frozen]
     if len(names) != len(request.shapes):
-        raise Failure(f"--input_shape has {len(request.shapes)} shapes for {len(names)} inputs: {', '.join(names)}")
+        found = f"{len(request.shapes)} shapes for {len(names)} inputs"
+        raise Failure(f"--input_shape has {found}: {', '.join(names)}")
     return dict(zip(names, request.shapes, strict=True))
 
 
@@ -48,17 +49,17 @@ def _frozen(request: Request) -> list[tuple[Port, str]]:
 
 def freeze(model: Any, request: Request) -> None:
     """Put constants in the place of the inputs that have values."""
-    import numpy
+    import numpy as np
     import openvino
 
     for port, text in _frozen(request):
         parameter = find_input(model, port)
         kind = parameter.get_element_type().to_dtype()
-        words = [_number(word, kind == numpy.dtype(bool)) for word in parse_value(text)]
-        value = numpy.array(words).astype(kind)
+        words = [_number(word, kind == np.dtype(bool)) for word in parse_value(text)]
+        value = np.array(words).astype(kind)
         shape = parameter.get_partial_shape()
         if shape.is_static and value.size == 1:
-            value = numpy.full(shape.to_shape(), value[0])
+            value = np.full(shape.to_shape(), value[0])
         elif shape.rank.is_static and shape.rank.get_length() == 0:
             value = value.reshape(())
         constant = openvino.op.Constant(value)

@@ -29,7 +29,7 @@ class Feed(NamedTuple):
 
 def plan_feed(model: Any, check: Check) -> Feed:
     """How a model is fed. Raises Failure where it does not take one image."""
-    import numpy
+    import numpy as np
 
     told = {str(entry.get("name")): entry for entry in check.inputs}
     constants, information, images = {}, [], []
@@ -38,7 +38,7 @@ def plan_feed(model: Any, check: Check) -> Feed:
         entry = next((told[n] for n in parameter.names if n in told), {})
         if entry.get("type") == "CONST_INPUT":
             kind = parameter.element_type.to_dtype()
-            constants[name] = numpy.asarray(entry["value"]).astype(kind)
+            constants[name] = np.asarray(entry["value"]).astype(kind)
         elif entry.get("type") == "IMAGE_INFO":
             information.append(name)
         else:
@@ -69,7 +69,7 @@ def _has_channels_last(parameter: Any, shape: Sequence[int | None], told: str) -
 
 def feed(image: Path, check: Check, plan: Feed) -> dict[str, Array]:
     """What the model's inputs take for one image. Raises Failure where it does not fit."""
-    import numpy
+    import numpy as np
 
     height, width, channels = plan.shape[1:] if plan.channels_last else (*plan.shape[2:], plan.shape[1])
     size: Size | None = None if height is None or width is None else (height, width)
@@ -77,8 +77,10 @@ def feed(image: Path, check: Check, plan: Feed) -> dict[str, Array]:
     if size is not None and pixels.shape[:2] != size:
         pixels = resize(pixels, size)
     if channels not in (None, pixels.shape[2]):
-        raise Failure(f"{image}: {pixels.shape[2]} channels after preprocessing, the model takes {channels}")
-    information = numpy.asarray([[*pixels.shape[:2], 1]], numpy.float32)
+        raise Failure(
+            f"{image}: {pixels.shape[2]} channels after preprocessing, the model takes {channels}"
+        )
+    information = np.asarray([[*pixels.shape[:2], 1]], np.float32)
     array = pixels if plan.channels_last else pixels.transpose(2, 0, 1)
-    batch = numpy.repeat(array[None].astype(numpy.float32), plan.shape[0] or 1, axis=0)
+    batch = np.repeat(array[None].astype(np.float32), plan.shape[0] or 1, axis=0)
     return {plan.image: batch, **plan.constants, **dict.fromkeys(plan.information, information)}

@@ -17,8 +17,8 @@ SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".pgm", ".tif", ".t
 def find_images(root: Path, check: Check, count: int) -> list[Path]:
     """At most `count` images, evenly spread over all in the order of their names.
 
-    They are those that the annotation names, when that is there; else all in the data set's folder; else,
-    when there is none of its name, all in the folder of data sets. Raises Failure if there is none.
+    They are those that the annotation names, when that is there; else all in the data set's folder;
+    else, when there is none of its name, all in the folder of data sets. Raises Failure without any.
     """
     named = (root / name for name in (check.data_source, check.dataset) if name)
     folder = next((place for place in named if place.is_dir()), root)
@@ -30,7 +30,9 @@ def find_images(root: Path, check: Check, count: int) -> list[Path]:
 
 
 def _all_images(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+    return sorted(
+        file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file()
+    )
 
 
 def _annotated(root: Path, folder: Path, annotation: Mapping[str, Any]) -> list[Path]:
@@ -81,12 +83,12 @@ _CONVERTERS: dict[str, tuple[str, Callable[[str], list[str]]]] = {
 
 def read_image(file: Path, check: Check) -> Array:
     """Its pixels: height, width and channels, in the order of the reader. Raises Failure."""
-    import numpy
+    import numpy as np
     from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(file) as image:
-            pixels = numpy.asarray(image.convert("L" if check.grey else "RGB"))
+            pixels = np.asarray(image.convert("L" if check.grey else "RGB"))
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError) as error:
         raise Failure(f"{file} cannot be read as an image: {error}") from None
     if check.grey:

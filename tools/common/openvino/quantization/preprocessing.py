@@ -34,7 +34,9 @@ def prepare(image: Array, steps: Sequence[Options], model_size: Size | None) -> 
         act = STEPS.get(str(kind))
         if act is None:
             known = ", ".join([*STEPS, "auto_resize"])
-            raise Failure(f'accuracy-check.yml: the preprocessing "{kind}" is not known; known are {known}')
+            raise Failure(
+                f'accuracy-check.yml: the preprocessing "{kind}" is not known; known are {known}'
+            )
         image = act(image, step)
     return image
 
@@ -121,20 +123,20 @@ def _padding(image: Array, options: Options) -> Array:
 
 
 def _pad_sides(image: Array, before: Size, after: Size, value: Any) -> Array:
-    import numpy
+    import numpy as np
 
     height, width, channels = image.shape
     shape = height + before[0] + after[0], width + before[1] + after[1], channels
-    padded = numpy.empty(shape, image.dtype)
+    padded = np.empty(shape, image.dtype)
     padded[:] = _per_channel(value)[:channels]
     padded[before[0] : before[0] + height, before[1] : before[1] + width] = image
     return padded
 
 
 def _normalization(image: Array, options: Options) -> Array:
-    import numpy
+    import numpy as np
 
-    image = image.astype(numpy.float32)
+    image = image.astype(np.float32)
     if (mean := options.get("mean")) is not None:
         image = image - _per_channel(_MEANS.get(mean, mean) if isinstance(mean, str) else mean)
     if (deviation := options.get("std")) is not None:
@@ -145,11 +147,11 @@ def _normalization(image: Array, options: Options) -> Array:
 
 def _per_channel(value: Any) -> Array:
     """One number or several: a number, a list, or text like `(104, 117, 123)`."""
-    import numpy
+    import numpy as np
 
     words = value.strip("()[] ").split(",") if isinstance(value, str) else value
     try:
-        return numpy.atleast_1d(numpy.asarray(words, numpy.float32))
+        return np.atleast_1d(np.asarray(words, np.float32))
     except (TypeError, ValueError):
         raise Failure(f"accuracy-check.yml: {value!r} is not a number or a list of them") from None
 
@@ -160,10 +162,10 @@ def _reverse(image: Array, options: Options) -> Array:
 
 def _grey(weights: Sequence[float]) -> Callable[[Array, Options], Array]:
     def to_grey(image: Array, options: Options) -> Array:
-        import numpy
+        import numpy as np
 
-        grey = image.astype(numpy.float32) @ numpy.asarray(weights, numpy.float32)
-        return grey.round()[..., None] if image.dtype == numpy.uint8 else grey[..., None]
+        grey = image.astype(np.float32) @ np.asarray(weights, np.float32)
+        return grey.round()[..., None] if image.dtype == np.uint8 else grey[..., None]
 
     return to_grey
 

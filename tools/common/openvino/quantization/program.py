@@ -5,12 +5,11 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..program import Failure, run
+from ..program import Failure, announce, run, say, warn
 from ..saving import save
 from .accuracy_check import Check, read_check
 from .configuration import Quantization, read_configuration
@@ -27,11 +26,18 @@ def main(arguments: Sequence[str]) -> int:
     output = "where `optimized/` goes (default: ./results)"
     parser.add_argument("--output-dir", default="results", metavar="DIR", help=output)
     idle = parser.add_argument_group("taken without effect").add_argument
-    for switch in ("--direct-dump", "-d", "--progress-bar", "--stream-output", "--keep-uncompressed-weights"):
+    for switch in (
+        "--direct-dump",
+        "-d",
+        "--progress-bar",
+        "--stream-output",
+        "--keep-uncompressed-weights",
+    ):
         idle(switch, action="store_true", help=argparse.SUPPRESS)
     idle("--log-level", help=argparse.SUPPRESS)
     options = parser.parse_args([*arguments])
-    return run(PROG, lambda: quantize(Path(options.config), Path(options.output_dir), os.environ))
+    paths = Path(options.config), Path(options.output_dir)
+    return run(PROG, lambda: announce(quantize(*paths, os.environ)))
 
 
 def quantize(configuration: Path, output: Path, environment: Mapping[str, str]) -> Path:
@@ -51,19 +57,19 @@ def quantize(configuration: Path, output: Path, environment: Mapping[str, str]) 
 
     model = openvino.Core().read_model(wanted.xml, wanted.weights)
     plan = plan_feed(model, check)
-    print(f"[ INFO ] calibrating on {len(images)} images", flush=True)
+    say(f"[ INFO ] calibrating on {len(images)} images")
     half = _has_half_weights(model)
     quantized = _quantize(model, wanted, images, lambda image: feed(image, check, plan))
-    xml = save(quantized, output / "optimized", wanted.name, half=half)
-    print(f"[ SUCCESS ] XML file: {xml}\n[ SUCCESS ] BIN file: {xml.with_suffix('.bin')}", flush=True)
-    return xml
+    return save(quantized, output / "optimized", wanted.name, half=half)
 
 
 def _check(wanted: Quantization, environment: Mapping[str, str]) -> Check:
     """What accuracy-check.yml says; without it, images are only made as large as the input."""
     if wanted.accuracy_check is None or not wanted.accuracy_check.is_file():
-        message = f"there is no {wanted.accuracy_check or 'accuracy-check.yml'}: images are only resized"
-        print(f"{PROG}: warning: {message}", file=sys.stderr, flush=True)
+        warn(
+            PROG,
+            f"there is no {wanted.accuracy_check or 'accuracy-check.yml'}: images are only resized",
+        )
         return Check(steps=({"type": "auto_resize"},))
     definitions = environment.get("DEFINITIONS_FILE")
     return read_check(wanted.accuracy_check, wanted.name, Path(definitions) if definitions else None)
@@ -71,7 +77,9 @@ def _check(wanted: Quantization, environment: Mapping[str, str]) -> Check:
 
 def _has_half_weights(model: Any) -> bool:
     """Whether its weights are stored as FP16."""
-    kinds = {op.get_element_type().to_string() for op in model.get_ops() if op.get_type_name() == "Constant"}
+    kinds = {
+        op.get_element_type().to_string() for op in model.get_ops() if op.get_type_name() == "Constant"
+    }
     return "f16" in kinds
 
 
@@ -99,7 +107,9 @@ def _ignored(wanted: Quantization) -> Any:
 
     if not wanted.ignored_names and not wanted.ignored_types:
         return None
-    return nncf.IgnoredScope(names=[*wanted.ignored_names], types=[*wanted.ignored_types], validate=False)
+    return nncf.IgnoredScope(
+        names=[*wanted.ignored_names], types=[*wanted.ignored_types], validate=False
+    )
 
 
 def _advanced(wanted: Quantization) -> Any:

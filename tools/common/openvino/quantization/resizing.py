@@ -84,36 +84,38 @@ _SCALES: dict[str, Callable[[Size, Size], Size]] = {
 
 def resize(image: Array, size: Size, interpolation: str = "LINEAR") -> Array:
     """The image in this size, as float32. Raises Failure for an interpolation nobody knows."""
-    import numpy
+    import numpy as np
 
     try:
         kernel, reach = _KERNELS[interpolation.upper()]
     except KeyError:
         raise Failure(f'accuracy-check.yml: interpolation "{interpolation}" is not known') from None
-    result = image.astype(numpy.float32)
+    result = image.astype(np.float32)
     for axis, length in enumerate(size):
         if result.shape[axis] == length:
             continue
         if kernel is None:
-            nearest = numpy.arange(length) * result.shape[axis] // length
+            nearest = np.arange(length) * result.shape[axis] // length
             result = result.take(nearest, axis)
         else:
             result = _resample(result, axis, length, kernel, reach)
-    return result.round().clip(0, 255) if image.dtype == numpy.uint8 else result
+    return result.round().clip(0, 255) if image.dtype == np.uint8 else result
 
 
-def _resample(image: Array, axis: int, length: int, kernel: Callable[[float], float], reach: int) -> Array:
+def _resample(
+    image: Array, axis: int, length: int, kernel: Callable[[float], float], reach: int
+) -> Array:
     """Resize along one axis: each new pixel is a weighted sum of `2 * reach` old ones."""
-    import numpy
+    import numpy as np
 
     old = image.shape[axis]
-    weights = numpy.zeros((length, old), numpy.float32)
+    weights = np.zeros((length, old), np.float32)
     for new in range(length):
         centre = (new + 0.5) * old / length - 0.5
         first = math.floor(centre) - reach + 1
         for index in range(first, first + 2 * reach):
             weights[new, min(max(index, 0), old - 1)] += kernel(abs(index - centre))
-    return numpy.moveaxis(numpy.tensordot(weights, image, (1, axis)), 0, axis)
+    return np.moveaxis(np.tensordot(weights, image, (1, axis)), 0, axis)
 
 
 def _linear(distance: float) -> float:
@@ -138,7 +140,7 @@ _KERNELS: dict[str, tuple[Callable[[float], float] | None, int]] = {
 
 def resize_with_pillow(image: Array, size: Size, interpolation: str = "BILINEAR") -> Array:
     """The same with Pillow, which smooths what it makes smaller. Raises Failure."""
-    import numpy
+    import numpy as np
     from PIL import Image
 
     name = {"LINEAR": "BILINEAR", "CUBIC": "BICUBIC", "ANTIALIAS": "LANCZOS"}.get(
@@ -149,6 +151,6 @@ def resize_with_pillow(image: Array, size: Size, interpolation: str = "BILINEAR"
     except KeyError:
         raise Failure(f'accuracy-check.yml: interpolation "{interpolation}" is not known') from None
     pixels = image[..., 0] if image.shape[-1] == 1 else image
-    resized = Image.fromarray(pixels.astype(numpy.uint8)).resize((size[1], size[0]), filter_)
-    result = numpy.asarray(resized).astype(numpy.float32)
+    resized = Image.fromarray(pixels.astype(np.uint8)).resize((size[1], size[0]), filter_)
+    result = np.asarray(resized).astype(np.float32)
     return result[..., None] if result.ndim == 2 else result
