@@ -4,7 +4,7 @@
     build/tensorflow/bin/python tests/data/tensorflow/make.py
 
 TensorFlow is too large for the environment of the tests, so what it writes is kept: one network as a
-frozen graph, as a meta graph and as a graph with its checkpoint, and a SavedModel of a similar one.
+frozen graph and as a meta graph with its checkpoint, and a SavedModel of a similar one.
 `expected.json` holds an image and the networks' answers.
 """
 
@@ -57,7 +57,6 @@ def write_graphs(image: Any) -> dict[str, Any]:
         saver = v1.train.Saver(variables)
         saver.save(session, str(HERE / "model.ckpt"), write_state=False)
         definition = session.graph.as_graph_def()
-        (HERE / "graph.pb").write_bytes(definition.SerializeToString(deterministic=True))
         frozen = v1.graph_util.convert_variables_to_constants(session, definition, ["probabilities"])
         (HERE / "frozen.pb").write_bytes(frozen.SerializeToString(deterministic=True))
         return answers(session, image)

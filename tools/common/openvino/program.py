@@ -13,7 +13,8 @@ from types import FrameType
 _PACKAGES = {"PIL": "pillow", "yaml": "pyyaml"}
 """What a module's package is called, where it is called otherwise."""
 _PLACE = re.compile(
-    r"Check '.*' failed at .*|Exception from .*|FrontEnd API failed with \w+:|Summary:|.*Converter failed.*"
+    r"Check '.*' failed at .*|Exception from .*|FrontEnd API failed with \w+:|Summary:"
+    "|.*Converter failed.*"
 )
 """Lines of OpenVINO's messages that tell where in its source something happened, not what."""
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from typing import Any
 
 from ..program import Failure
 from .notation import Input, Port
+
+_FUNCTION = re.compile(r"^(?:(?:Stateful)?PartitionedCall(?:_\d+)?/)+")
+"""What names in a SavedModel begin with where its functions were written out into one graph."""
 
 
 class Graph:
@@ -40,10 +44,10 @@ class Graph:
         return operation.output(index)
 
     def _operation(self, port: Port) -> Any:
-        try:
-            return self.operations[port.node]
-        except KeyError:
-            raise missing(port, {*self.operations, *self.tensors}) from None
+        for name in (port.node, _FUNCTION.sub("", port.node)):
+            if name in self.operations:
+                return self.operations[name]
+        raise missing(port, {*self.operations, *self.tensors})
 
 
 def missing(port: Port, names: set[str]) -> Failure:

@@ -28,13 +28,12 @@ def convert(request: Request) -> Path:
     """Write the IR that is asked for; returns the path of its .xml. Raises Failure."""
     from .preprocessing import build_in
     from .reading import framework_of, read
-    from .shaping import freeze, reshape, wanted_shapes
+    from .shaping import reshape, wanted_shapes
 
     framework = framework_of(request)
     model = read(request, framework)
     own = [parameter.get_friendly_name() for parameter in model.get_parameters()]
     shapes = wanted_shapes(request, own)
-    freeze(model, request)
     reshape(model, shapes, request.batch)
     model = build_in(model, request, is_tensorflow=framework == "tf")
     name = request.model_name or _name_of(request)

@@ -9,7 +9,8 @@ from typing import Any
 from ..program import Failure
 from .arguments import FRAMEWORKS, Request
 from .cutting import cut, missing, refuse_unconverted
-from .notation import Input, Port
+from .notation import Input, Port, Shape
+from .shaping import freeze, frozen_values, value_of
 
 _TENSORFLOW_SUFFIXES = (".pb", ".pbtxt", ".meta")
 
@@ -24,13 +25,18 @@ def framework_of(request: Request) -> str:
 
 
 def read(request: Request, framework: str) -> Any:
-    """The model, cut as asked for, TensorFlow's names also without their port. Raises Failure."""
+    """The model, cut and with constants as asked for. Raises Failure.
+
+    TensorFlow's names are there without their port too; inputs that nothing needs are left out.
+    """
     files = _files(request)
     if framework == "onnx":
-        return _read_onnx(files[0], request)
-    model = _read_tensorflow(files, request)
-    for node in (*model.get_parameters(), *model.get_results()):
-        _add_short_names(node.output(0))
+        model = _read_onnx(files[0], request)
+        freeze(model, request)
+    else:
+        model = _read_tensorflow(files, request)
+        for node in (*model.get_parameters(), *model.get_results()):
+            _add_short_names(node.output(0))
     return model
 
 
@@ -42,8 +48,8 @@ def _files(request: Request) -> list[str]:
     (file,) = given
     if not Path(file).exists():
         raise Failure(f"there is no {file}")
-    more = request.saved_model_tags if request.saved_model_dir else request.input_checkpoint
-    return [file, more] if more else [file]
+    tags = request.saved_model_tags
+    return [file, tags] if request.saved_model_dir and tags else [file]
 
 
 def _read_onnx(file: str, request: Request) -> Any:
@@ -59,8 +65,13 @@ def _read_onnx(file: str, request: Request) -> Any:
 
 def _inner_inputs(loaded: Any, inputs: Sequence[Input]) -> list[Input]:
     """Those that are not the model's own."""
-    own = {name for place in loaded.get_inputs() for name in place.get_names()}
+    own = {name for place in loaded.get_inputs() for name in _names(place)}
     return [entry for entry in inputs if not {entry.port.node, str(entry.port)} & own]
+
+
+def _names(place: Any) -> set[str]:
+    """The names of a tensor, `input` too for `input:0`."""
+    return {part for name in place.get_names() for part in (name, name.removesuffix(":0"))}
 
 
 def _front_end(name: str) -> Any:
@@ -72,41 +83,60 @@ def _front_end(name: str) -> Any:
 def _read_tensorflow(files: list[str], request: Request) -> Any:
     front_end = _front_end("tf")
     loaded = front_end.load(files[0] if len(files) == 1 else files)
-    if Path(files[0]).is_dir():  # the front end does not cut these: their graph is inside a function
+    frozen = _freeze(loaded, request)
+    inputs = [entry for entry in request.inputs if not {entry.port.node, str(entry.port)} & frozen]
+    if request.saved_model_dir:  # the front end does not cut these: their graph is inside a function
         model = front_end.convert_partially(loaded)
-        model = (
-            cut(model, request.inputs, request.outputs) if request.inputs or request.outputs else model
-        )
+        model = cut(model, inputs, request.outputs)
         refuse_unconverted(model)
         return model
-    outputs = [_output_place(loaded, port) for port in request.outputs]
-    inputs = [_input_place(loaded, entry.port) for entry in request.inputs]
-    if outputs and inputs:
-        loaded.extract_subgraph(inputs, outputs)
-    elif outputs:
-        loaded.override_all_outputs(outputs)
-    elif inputs:
-        loaded.override_all_inputs(inputs)
-    return front_end.convert(loaded)
+    _cut_places(loaded, inputs, request.outputs)
+    for entry in inputs:
+        if entry.shape is not None:
+            loaded.set_partial_shape(_place(loaded, entry.port), _partial(entry.shape))
+    return cut(front_end.convert(loaded), (), ())
 
 
-def _output_place(loaded: Any, port: Port) -> Any:
-    place = loaded.get_place_by_tensor_name(str(port))
-    return place or _operation(loaded, port).get_output_port(output_port_index=port.output_port or 0)
+def _partial(shape: Shape) -> Any:
+    import openvino
+
+    return openvino.PartialShape([*shape])
 
 
-def _input_place(loaded: Any, port: Port) -> Any:
-    if port.input_port is not None:
-        return _operation(loaded, port).get_input_port(input_port_index=port.input_port)
-    own = [place for place in loaded.get_inputs() if {port.node, str(port)} & {*place.get_names()}]
-    return own[0] if own else _output_place(loaded, port)
+def _freeze(loaded: Any, request: Request) -> set[str]:
+    """Put values in; returns the names of their inputs.
+
+    Here rather than in what is converted: a switch between training and use is then left out.
+    """
+    frozen = set()
+    for port, text in frozen_values(request):
+        place = _place(loaded, port)
+        kind, shape = loaded.get_element_type(place), loaded.get_partial_shape(place)
+        loaded.set_tensor_value(place, value_of(text, kind, shape))
+        frozen |= {port.node, str(port)}
+    return frozen
 
 
-def _operation(loaded: Any, port: Port) -> Any:
-    place = loaded.get_place_by_operation_name(port.node)
+def _cut_places(loaded: Any, inputs: Sequence[Input], outputs: Sequence[Port]) -> None:
+    """Cut before anything is converted: what is left out may be just what OpenVINO does not know."""
+    found = [_place(loaded, port) for port in outputs]
+    if not _inner_inputs(loaded, inputs):
+        if found:
+            loaded.override_all_outputs(found)
+        return
+    own = loaded.get_inputs()
+    places = [_place(loaded, entry.port) for entry in inputs]
+    places += [place for place in own if not any(place.is_equal(other) for other in places)]
+    loaded.extract_subgraph(places, found or loaded.get_outputs())
+
+
+def _place(loaded: Any, port: Port) -> Any:
+    """The place of this name, which this front end knows with ports before and after it."""
+    own = [place for place in loaded.get_inputs() if {port.node, str(port)} & _names(place)]
+    place = own[0] if own and port.input_port is None else loaded.get_place_by_tensor_name(str(port))
     if place is None:
         places = (*loaded.get_inputs(), *loaded.get_outputs())
-        raise missing(port, {name for place in places for name in place.get_names()})
+        raise missing(port, {name for place in places for name in _names(place)})
     return place
 
 

@@ -25,49 +25,55 @@ def find_input(model: Any, port: Port) -> Any:
 def wanted_shapes(request: Request, own: list[str]) -> dict[str, Shape]:
     """Shapes by name of the input; those without names belong to the inputs in their order.
 
-    `own` are the model's inputs. A list may leave out inputs that are frozen.
+    `own` are the inputs that the model has left. A list may also have shapes of inputs that are frozen.
     """
     named = {str(entry.port): entry.shape for entry in request.inputs if entry.shape is not None}
-    if not request.shapes:
-        return named
-    if named:
+    if request.shapes and named:
         raise Failure("shapes are given by --input and by --input_shape: give them once")
-    names = [str(entry.port) for entry in request.inputs] or own
-    if len(names) != len(request.shapes):
-        frozen = {str(port) for port, _ in _frozen(request)}
-        names = [name for name in names if name not in frozen]
-    if len(names) != len(request.shapes):
-        found = f"{len(request.shapes)} shapes for {len(names)} inputs"
-        raise Failure(f"--input_shape has {found}: {', '.join(names)}")
-    return dict(zip(names, request.shapes, strict=True))
+    frozen = {str(port) for port, _ in frozen_values(request)}
+    if request.shapes:
+        names = [str(entry.port) for entry in request.inputs] or own
+        if len(names) != len(request.shapes):
+            names = [name for name in names if name not in frozen]
+        if len(names) != len(request.shapes):
+            found = f"{len(request.shapes)} shapes for {len(names)} inputs"
+            raise Failure(f"--input_shape has {found}: {', '.join(names)}")
+        named = dict(zip(names, request.shapes, strict=True))
+    return {name: shape for name, shape in named.items() if name not in frozen}
 
 
-def _frozen(request: Request) -> list[tuple[Port, str]]:
+def frozen_values(request: Request) -> list[tuple[Port, str]]:
+    """The inputs that become constants, and their values as text."""
     inline = [(entry.port, entry.value) for entry in request.inputs if entry.value is not None]
     return [*request.frozen, *inline]
 
 
 def freeze(model: Any, request: Request) -> None:
     """Put constants in the place of the inputs that have values."""
-    import numpy as np
     import openvino
 
-    for port, text in _frozen(request):
+    for port, text in frozen_values(request):
         parameter = find_input(model, port)
-        kind = parameter.get_element_type().to_dtype()
-        words = [_number(word, kind == np.dtype(bool)) for word in parse_value(text)]
-        value = np.array(words).astype(kind)
-        shape = parameter.get_partial_shape()
-        if shape.is_static and value.size == 1:
-            value = np.full(shape.to_shape(), value[0])
-        elif shape.rank.is_static and shape.rank.get_length() == 0:
-            value = value.reshape(())
+        value = value_of(text, parameter.get_element_type(), parameter.get_partial_shape())
         constant = openvino.op.Constant(value)
         constant.set_friendly_name(parameter.get_friendly_name())
         for consumer in parameter.output(0).get_target_inputs():
             consumer.replace_source_output(constant.output(0))
         model.remove_parameter(parameter)
     model.validate_nodes_and_infer_types()
+
+
+def value_of(text: str, kind: Any, shape: Any) -> Any:
+    """The text as an array for an input of this type and shape. Raises Failure."""
+    import numpy as np
+
+    dtype = kind.to_dtype()
+    value = np.array([_number(word, dtype == np.dtype(bool)) for word in parse_value(text)]).astype(
+        dtype
+    )
+    if shape.is_static and value.size == 1:
+        return np.full(shape.to_shape(), value[0])
+    return value
 
 
 def _number(word: str, is_truth: bool) -> float | int | bool:
