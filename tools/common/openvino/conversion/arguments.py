@@ -170,7 +170,19 @@ def new_parser(prog: str = "mo.py") -> argparse.ArgumentParser:
 
 def parse(arguments: Sequence[str], prog: str = "mo.py") -> Request:
     """What the arguments ask for. Raises Malformed for what makes no sense or is not known."""
-    options = new_parser(prog).parse_args([*arguments])
+    request, unknown = parse_known(arguments, prog)
+    if unknown:
+        raise Malformed(f"unrecognized arguments: {' '.join(unknown)}")
+    return request
+
+
+def parse_known(arguments: Sequence[str], prog: str = "mo.py") -> tuple[Request, list[str]]:
+    """What the arguments ask for, and those that are not known. Raises Malformed."""
+    options, unknown = new_parser(prog).parse_known_args([*arguments])
+    return _request(options), unknown
+
+
+def _request(options: argparse.Namespace) -> Request:
     half = options.compress_to_fp16
     return Request(
         framework=options.framework,
