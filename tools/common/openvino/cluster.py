@@ -7,6 +7,7 @@ running is ours: Dask forgets a cancelled task, but cannot stop what it has star
 from __future__ import annotations
 
 import contextlib
+import queue
 import threading
 import uuid
 from collections.abc import Iterator, Sequence
@@ -65,19 +66,20 @@ def run_tasks(client: Client, tasks: Sequence[Task], limit: int | None) -> Itera
 
     Tasks that are not done when the caller goes away are cancelled.
     """
-    from distributed import wait
-
     run, waiting = uuid.uuid4().hex, [*enumerate(tasks)][::-1]
     running: dict[Any, int] = {}
+    ended: queue.SimpleQueue[Any] = queue.SimpleQueue()
     done: dict[int, Result] = {}
     try:
         for turn in range(len(tasks)):
             while turn not in done:
                 while waiting and (limit is None or len(running) < limit):
                     number, task = waiting.pop()
-                    running[_submit(client, task, f"modelzoo-{run}-{number}")] = number
-                for future in wait(list(running), return_when="FIRST_COMPLETED").done:
-                    done[running.pop(future)] = _result(future)
+                    future = _submit(client, task, f"modelzoo-{run}-{number}")
+                    running[future] = number
+                    future.add_done_callback(ended.put)
+                future = ended.get()
+                done[running.pop(future)] = _result(future)
             yield done.pop(turn)
     finally:
         if running:

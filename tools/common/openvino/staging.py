@@ -38,11 +38,8 @@ def staging(output_dir: Path, name: str, is_alone: bool) -> Iterator[Path]:
     """
     parent = output_dir / STATE_DIR / "staging"
     with storage_errors(parent):
-        parent.mkdir(parents=True, exist_ok=True)
-        for old in parent.glob(f"{name}.*"):
-            if is_alone or old.stat().st_mtime < time.time() - _OLD:
-                shutil.rmtree(old, ignore_errors=True)
-        folder = Path(tempfile.mkdtemp(prefix=f"{name}.", dir=parent))
+        _clear(parent, name, is_alone)
+        folder = _new_folder(parent, name)
     try:
         yield folder
     finally:
@@ -52,6 +49,20 @@ def staging(output_dir: Path, name: str, is_alone: bool) -> Iterator[Path]:
 
 
 _OLD = 7 * 86400  # seconds
+
+
+def _clear(parent: Path, name: str, is_alone: bool) -> None:
+    for old in parent.glob(f"{name}.*"):
+        with contextlib.suppress(FileNotFoundError):
+            if is_alone or old.stat().st_mtime < time.time() - _OLD:
+                shutil.rmtree(old, ignore_errors=True)
+
+
+def _new_folder(parent: Path, name: str) -> Path:
+    while True:
+        parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # the last other job has just removed the parent
+            return Path(tempfile.mkdtemp(prefix=f"{name}.", dir=parent))
 
 
 def publish(folder: Path, target: Path, last: str) -> list[str]:
