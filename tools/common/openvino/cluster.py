@@ -18,7 +18,6 @@ import msgspec
 from ..cancel import Cancel
 from ..errors import Interrupted, ModelZooError, Reason
 from ..version import VERSION
-from . import errand
 from .output import Collected
 from .work import DECODER, Task, perform
 
@@ -30,6 +29,13 @@ PATIENCE = 10
 
 POLL = 0.1
 """Seconds between looks at whether a task is still wanted."""
+
+
+_ERRAND = (
+    "__import__('importlib').import_module('modelzoo.openvino.cluster').perform_here(task, version)"
+)
+"""What a worker evaluates. A function of ours would be sent by its module's name, which in a checkout
+is another one than where the package is installed."""
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -87,18 +93,18 @@ def run_tasks(client: Client, tasks: Sequence[Task], limit: int | None) -> Itera
 
 
 def _submit(client: Client, task: Task, key: str) -> Any:
-    import cloudpickle
-
-    cloudpickle.register_pickle_by_value(errand)
-    data = msgspec.json.encode(task)
-    return client.submit(errand.perform, data, VERSION, key=key, pure=False)
+    variables = {"task": msgspec.json.encode(task), "version": VERSION}
+    return client.submit(eval, _ERRAND, variables, key=key, pure=False)
 
 
 def _result(future: Any) -> Result:
     try:
         return msgspec.json.decode(future.result(), type=Result)
-    except Exception as error:
-        return Result(False, [(True, f"no worker has done it: {type(error).__name__}: {error}")])
+    except ModuleNotFoundError as error:
+        problem = f"a worker has no package modelzoo-tools, or not all that it needs: {error}"
+    except Exception as error:  # whatever Dask raises: workers were killed again and again, say
+        problem = f"no worker has done it: {type(error).__name__}: {error}"
+    return Result(False, [(True, problem)])
 
 
 def perform_here(data: bytes, version: str) -> bytes:
