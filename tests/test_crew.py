@@ -15,7 +15,7 @@ from typing import Any
 import jsonschema
 import pytest
 from modelzoo.events import json_schema
-from modelzoo.jobs import processors
+from modelzoo.run.jobs import processors
 
 from tests.conftest import ROOT
 from tests.processes import Downloader, children

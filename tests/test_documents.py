@@ -14,9 +14,9 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from modelzoo import documents
-from modelzoo.documents import MAX_BYTES, MAX_DEPTH, parse_yaml, read_yaml
 from modelzoo.errors import CatalogError
+from modelzoo.files import documents
+from modelzoo.files.documents import MAX_BYTES, MAX_DEPTH, parse_yaml, read_yaml
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXT

@@ -15,8 +15,8 @@ from modelzoo.commands.inventory import list as listing
 from modelzoo.commands.inventory.cache import prune, status
 from modelzoo.commands.inventory.cache import verify as verify_cache
 from modelzoo.commands.options import Parser, add_selection
-from modelzoo.enrolment import State
-from modelzoo.inventory import InstalledFile, InstalledModel
+from modelzoo.installation.inventory import InstalledFile, InstalledModel
+from modelzoo.keeping.enrolment import State
 
 from tests.conftest import ROOT, tool
 from tests.test_docs import table_options

@@ -15,9 +15,9 @@ from pathlib import Path
 import filelock
 import pytest
 from modelzoo.checksum import Checksum
-from modelzoo.claiming import claim, partial_size
 from modelzoo.errors import StorageError
-from modelzoo.partial import WORTH_RESUMING, Partial, Provenance
+from modelzoo.files.claiming import claim, partial_size
+from modelzoo.files.partial import WORTH_RESUMING, Partial, Provenance
 
 from tests.zoo import content, tree
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from modelzoo import proofs as module
+from modelzoo.cache import proofs as module
+from modelzoo.cache.proofs import Proofs
 from modelzoo.checksum import Checksum
-from modelzoo.proofs import Proofs
 
 DATA = b"an entry"
 SUM = Checksum("sha384", hashlib.sha384(DATA).hexdigest())
