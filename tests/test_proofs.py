@@ -184,7 +184,7 @@ def test_several_processes(noted: Noted) -> None:
 import os, sys
 from pathlib import Path
 from modelzoo.checksum import Checksum
-from modelzoo.proofs import Proofs
+from modelzoo.cache.proofs import Proofs
 cache, letter = Path(sys.argv[1]), sys.argv[2]
 for number in range(300):
     proofs = Proofs(cache)
