@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from .. import consent
 from ..cancel import Cancel
 from ..errors import SelectionError
 from ..openvino.cluster import Result, connect, run_tasks
@@ -18,8 +17,9 @@ from ..openvino.steps import Conversion, Subject
 from ..openvino.work import Task, explained, perform
 from ..reporting.stream import warn, write_text
 from ..reporting.turns import Direct, Job, run_in_turns
-from ..running import MAX_JOBS
+from ..run.setup import MAX_JOBS
 from ..selection import parse_precisions
+from ..source_code import consent
 from ..sources import zoo_dir
 from .options import Parser, add_selection, file_path, name_patterns, number
 from .session import FAILED, OK

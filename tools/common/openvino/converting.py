@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..cancel import Cancel
-from ..disk import storage_errors
+from ..files.disk import storage_errors
 from ..errors import ModelZooError, Reason
 from . import staging
 from .mappable import unmappable

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from ..checksum import file_checksum
-from ..disk import storage_errors
+from ..files.disk import storage_errors
 from ..errors import ModelZooError
 from ..version import VERSION
 

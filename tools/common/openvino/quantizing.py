@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 
 from ..cancel import Cancel
-from ..disk import storage_errors, write_whole
-from ..documents import read_yaml
+from ..files.disk import storage_errors, write_whole
+from ..files.documents import read_yaml
 from ..errors import CatalogError
 from . import staging
 from .locate import Tool

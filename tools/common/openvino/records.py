@@ -15,10 +15,10 @@ from pathlib import Path
 import msgspec
 
 from ..checksum import file_checksum
-from ..disk import storage_errors, sync, write_whole
+from ..files.disk import storage_errors, sync, write_whole
 from ..model import KNOWN_PRECISIONS
-from ..paths import PARTIAL_SUFFIX, STATE_DIR
-from ..receipts import Installed
+from ..files.paths import PARTIAL_SUFFIX, STATE_DIR
+from ..installation.receipts import Installed
 from .steps import Subject
 
 SCHEMA = 1

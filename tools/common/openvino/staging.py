@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..cancel import Cancel
-from ..claiming import claim
-from ..disk import storage_errors, sync
-from ..paths import PARTIAL_SUFFIX, STATE_DIR
+from ..files.claiming import claim
+from ..files.disk import storage_errors, sync
+from ..files.paths import PARTIAL_SUFFIX, STATE_DIR
 
 POLL = 0.1  # seconds between looks at a model that another process has
 
