@@ -1,4 +1,4 @@
-"""Stand-ins for Model Optimizer and POT that do as little as possible, and what the model's name says."""
+"""Stand-ins for Model Optimizer and POT: they do little, and what the model's name says."""
 
 from __future__ import annotations
 
@@ -140,10 +140,7 @@ def make_tree(root: Path, *names: str, **extra: Any) -> Path:
 def digests(folder: Path) -> Mapping[str, str]:
     """The files of a tree, but for what the tools keep for themselves."""
     found = (p for p in sorted(folder.rglob("*")) if p.is_file() and ".modelzoo" not in p.parts)
-    return {
-        p.relative_to(folder).as_posix(): hashlib.md5(p.read_bytes()).hexdigest()  # noqa: S324
-        for p in found
-    }
+    return {p.relative_to(folder).as_posix(): hashlib.md5(p.read_bytes()).hexdigest() for p in found}
 
 
 def python_files(environ: Mapping[str, str] = os.environ) -> str:

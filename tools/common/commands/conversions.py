@@ -5,16 +5,18 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable, Sequence
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ..cancel import Cancel
-from ..errors import SelectionError
+from ..errors import ModelZooError, SelectionError
 from ..openvino.cluster import Result, connect, run_tasks
 from ..openvino.locate import Kind, default_python, in_words
 from ..openvino.output import Output
 from ..openvino.steps import Conversion, Subject
-from ..openvino.work import Task, explained, perform
+from ..openvino.work import Task, perform
 from ..reporting.stream import warn, write_text
 from ..reporting.turns import Direct, Job, run_in_turns
 from ..run.setup import MAX_JOBS
@@ -138,22 +140,25 @@ def _job(item: Task | Skip, cancel: Cancel) -> Job:
 
 def _on_cluster(work: Sequence[Task | Skip], options: Any) -> list[bool]:
     limit = None if options.jobs in (None, "auto") else options.jobs
-    tasks: list[Task] = []
-    done: list[bool | None] = []
-    for item in work:
-        if not isinstance(item, Task):
-            done.append(None)
-        elif explained(item, Direct(), lambda item=item: require_consent(item) or True):
-            tasks.append(item)
-            done.append(True)
-        else:
-            done.append(False)
-    with connect(options.scheduler) as client:
-        results = run_tasks(client, tasks, limit)
-        return [
-            item(Direct()) if not isinstance(item, Task) else is_sent and _say(next(results))
-            for item, is_sent in zip(work, done, strict=True)
-        ]
+    items = [_allowed(item) for item in work]  # what was consented to is recorded on this machine
+    tasks = [item for item in items if isinstance(item, Task)]
+    with connect(options.scheduler) as client, closing(run_tasks(client, tasks, limit)) as results:
+        return [_say(next(results)) if isinstance(item, Task) else item(Direct()) for item in items]
+
+
+def _allowed(item: Task | Skip) -> Task | Skip:
+    """The task, or why its code may not run."""
+    if isinstance(item, Task):
+        try:
+            require_consent(item)
+        except ModelZooError as error:
+            return partial(_refuse, f"{item.subject.name}: {error}")
+    return item
+
+
+def _refuse(problem: str, output: Output) -> bool:
+    output.warn(problem)
+    return False
 
 
 def _say(result: Result) -> bool:

@@ -10,7 +10,7 @@ import contextlib
 import queue
 import threading
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -54,12 +54,16 @@ def connect(address: str) -> Iterator[Client]:
         import sys
 
         command = f"{sys.executable} -m pip install 'distributed>=2024.8'"
-        raise ModelZooError(f"--scheduler: the package distributed is missing; install with: {command}") from None
+        raise ModelZooError(
+            f"--scheduler: the package distributed is missing; install with: {command}"
+        ) from None
     import logging
 
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters is said by us
     try:
-        client = Client(address, timeout=PATIENCE, name="modelzoo", set_as_default=False)
+        client: Client = Client(  # type: ignore[no-untyped-call]
+            address, timeout=PATIENCE, name="modelzoo", set_as_default=False
+        )
     except (OSError, ValueError) as error:
         problem = f"no scheduler answers at {address}: {error}"
         raise ModelZooError(f"--scheduler: {problem}", Reason.NETWORK) from None
@@ -67,7 +71,9 @@ def connect(address: str) -> Iterator[Client]:
         yield client
 
 
-def run_tasks(client: Client, tasks: Sequence[Task], limit: int | None) -> Iterator[Result]:
+def run_tasks(
+    client: Client, tasks: Sequence[Task], limit: int | None
+) -> Generator[Result, None, None]:
     """Have tasks done, at most `limit` at a time; their results, in their order.
 
     Tasks that are not done when the caller goes away are cancelled.
@@ -89,7 +95,7 @@ def run_tasks(client: Client, tasks: Sequence[Task], limit: int | None) -> Itera
             yield done.pop(turn)
     finally:
         if running:
-            client.cancel(list(running), force=True)
+            client.cancel(list(running), force=True)  # type: ignore[no-untyped-call]
 
 
 def _submit(client: Client, task: Task, key: str) -> Any:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..cancel import Cancel
-from ..files.disk import storage_errors
 from ..errors import ModelZooError, Reason
+from ..files.disk import storage_errors
 from . import staging
 from .mappable import unmappable
 from .output import Output, heading, run, say_command, skip

@@ -12,8 +12,8 @@ from pathlib import Path
 import msgspec
 
 from ..checksum import file_checksum
-from ..files.disk import storage_errors
 from ..errors import ModelZooError
+from ..files.disk import storage_errors
 from ..version import VERSION
 
 HERE = Path(__file__).resolve().parent

@@ -1,7 +1,7 @@
 """Makes an ONNX file of a PyTorch model; run as a program in a Python that has `torch` and `onnx`.
 
-The options are those that Open Model Zoo's model.yml files use. Nothing else of this project is imported:
-the Python that it runs in may not have the rest.
+The options are those that Open Model Zoo's model.yml files use. Nothing else of this project is
+imported: the Python that it runs in may not have the rest.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ def shapes(text: str) -> list[tuple[int, ...]]:
             return found
     except (ValueError, SyntaxError, TypeError, LookupError):
         pass
-    raise argparse.ArgumentTypeError(f"expected shapes of whole numbers like [1,3,224,224], got {text!r}")
+    raise argparse.ArgumentTypeError(
+        f"expected shapes of whole numbers like [1,3,224,224], got {text!r}"
+    )
 
 
 def parameter(text: str) -> tuple[str, Any]:
@@ -78,11 +80,15 @@ def load_model(options: argparse.Namespace) -> Any:
         module = importlib.import_module(options.import_module)
     except ImportError as error:
         where = f" in {os.pathsep.join(options.model_path)}" if options.model_path else ""
-        raise Failure(f"the module {options.import_module}{where} cannot be imported: {error}") from error
+        raise Failure(
+            f"the module {options.import_module}{where} cannot be imported: {error}"
+        ) from error
     try:
         create = getattr(module, options.model_name)
     except AttributeError:
-        raise Failure(f"{options.import_module} has no class or function {options.model_name}") from None
+        raise Failure(
+            f"{options.import_module} has no class or function {options.model_name}"
+        ) from None
     model = create(**dict(options.model_param))
     if options.weights:
         try:
@@ -93,7 +99,7 @@ def load_model(options: argparse.Namespace) -> Any:
 
 
 def _weights(options: argparse.Namespace) -> Any:
-    import torch
+    import torch  # type: ignore[import-not-found, unused-ignore]
 
     try:
         return torch.load(options.weights, map_location="cpu", weights_only=True)
@@ -106,11 +112,13 @@ def _weights(options: argparse.Namespace) -> Any:
 
 def export(model: Any, options: argparse.Namespace, path: str) -> None:
     """Write the ONNX file and check it; raises Failure."""
-    import onnx
-    import torch
+    import onnx  # type: ignore[import-not-found, unused-ignore]
+    import torch  # type: ignore[import-not-found, unused-ignore]
 
     model.eval()
-    inputs = tuple(torch.zeros(s, dtype=getattr(torch, options.inputs_dtype)) for s in options.input_shapes)
+    inputs = tuple(
+        torch.zeros(s, dtype=getattr(torch, options.inputs_dtype)) for s in options.input_shapes
+    )
     extra = dict(options.conversion_param)
     if "dynamo" in inspect.signature(torch.onnx.export).parameters:
         # The other way needs one more package, and takes no heed of the version of the operators.

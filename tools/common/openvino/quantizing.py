@@ -1,4 +1,4 @@
-"""Quantizing one model: what is skipped, the toolkit's configuration, and what becomes of the results."""
+"""Quantizing one model: what is skipped, POT's configuration, and what becomes of the results."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Any
 import msgspec
 
 from ..cancel import Cancel
+from ..errors import CatalogError
 from ..files.disk import storage_errors, write_whole
 from ..files.documents import read_yaml
-from ..errors import CatalogError
 from . import staging
 from .locate import Tool
 from .output import Output, heading, run, say_command, skip
@@ -188,7 +188,7 @@ class _Job:
         return True
 
     def _digests(self, ledger: Ledger) -> list[str]:
-        """What decides about the results beside the arguments; a missing file is told by the program."""
+        """What decides about the results beside the arguments; the program tells of a missing file."""
         beside = Path(self._task.subject.config_dir, "accuracy-check.yml")
         found = []
         for path in (*self._inputs, beside):
@@ -198,7 +198,7 @@ class _Job:
 
 
 def _listing(folder: str) -> str:
-    """What changes with a data set, which may be too large to be read every time: names, sizes, times."""
+    """What changes with a data set, which may be too large to be read: names, sizes, times."""
     found = []
     for place, folders, names in os.walk(folder):
         folders.sort()

@@ -16,9 +16,9 @@ import msgspec
 
 from ..checksum import file_checksum
 from ..files.disk import storage_errors, sync, write_whole
-from ..model import KNOWN_PRECISIONS
 from ..files.paths import PARTIAL_SUFFIX, STATE_DIR
 from ..installation.receipts import Installed
+from ..model import KNOWN_PRECISIONS
 from .steps import Subject
 
 SCHEMA = 1

@@ -45,7 +45,7 @@ def subject_of(model: Model) -> Subject:
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """One command. Its results are named by one of its arguments, so that they can be made elsewhere."""
+    """One command. One of its arguments names its results, so that they can be made elsewhere."""
 
     key: str
     heading: str
@@ -148,9 +148,7 @@ def conversion_steps(task: Conversion) -> Iterator[Step]:
         yield _ir_step(task, precision, framework, variables, output)
 
 
-def _onnx_step(
-    task: Conversion, args: Sequence[str], variables: dict[str, str], output: Path
-) -> Step:
+def _onnx_step(task: Conversion, args: Sequence[str], variables: dict[str, str], output: Path) -> Step:
     words = _substituted(args, variables)
     start = (task.python, "--", str(onnx_script(task.subject.framework)))
     option, place, target = "--output-file=", None, ""

@@ -85,18 +85,31 @@ def _boolean(text: str) -> bool:
 
 def _add_files(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("the model").add_argument
-    add("--framework", metavar="onnx|tf", help="the format of the model; by default the file's name tells")
+    add(
+        "--framework",
+        metavar="onnx|tf",
+        help="the format of the model; by default the file's name tells",
+    )
     add("--input_model", "-w", "-m", metavar="FILE", help="an ONNX file or a frozen TensorFlow graph")
     add("--saved_model_dir", metavar="DIR", help="a TensorFlow SavedModel")
     add("--saved_model_tags", metavar="TAG,...", help="which of its meta graphs")
     add("--input_meta_graph", metavar="FILE", help="a TensorFlow meta graph, its checkpoint beside it")
-    add("--input_checkpoint", metavar="FILE", help="the variables of a TensorFlow graph that is not frozen")
+    add(
+        "--input_checkpoint",
+        metavar="FILE",
+        help="the variables of a TensorFlow graph that is not frozen",
+    )
     add("--input_model_is_text", action="store_true", help="no effect: the file's name tells (.pbtxt)")
 
 
 def _add_cuts(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("inputs and outputs").add_argument
-    add("--input", default="", metavar="NAME,...", help="inputs, maybe inside the graph: name[shape]->value, 0:name")
+    add(
+        "--input",
+        default="",
+        metavar="NAME,...",
+        help="inputs, maybe inside the graph: name[shape]->value, 0:name",
+    )
     add("--input_shape", default="", metavar="[1,3,…],...", help="their shapes")
     add("--batch", "-b", type=int, metavar="N", help="the first dimension of all inputs")
     add("--output", default="", metavar="NAME,...", help="outputs, maybe inside the graph")
@@ -107,11 +120,22 @@ def _add_cuts(parser: argparse.ArgumentParser) -> None:
 def _add_preprocessing(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("preprocessing that becomes part of the model").add_argument
     add("--mean_values", "-ms", default="", metavar="NAME[…],...", help="subtracted from each channel")
-    add("--scale_values", default="", metavar="NAME[…],...", help="what each channel is then divided by")
+    add(
+        "--scale_values", default="", metavar="NAME[…],...", help="what each channel is then divided by"
+    )
     add("--scale", "-s", type=float, metavar="NUMBER", help="what all inputs are divided by")
-    add("--reverse_input_channels", action="store_true", help="swap RGB and BGR, before means and scales")
+    add(
+        "--reverse_input_channels",
+        action="store_true",
+        help="swap RGB and BGR, before means and scales",
+    )
     add("--disable_nhwc_to_nchw", action="store_true", help="leave the layout of a TensorFlow model")
-    add("--layout", default="", metavar="NAME(NHWC->NCHW),...", help="the layouts of the model, and those wanted")
+    add(
+        "--layout",
+        default="",
+        metavar="NAME(NHWC->NCHW),...",
+        help="the layouts of the model, and those wanted",
+    )
     add("--source_layout", default="", metavar="NAME(NHWC),...", help="the layouts of the model")
     add("--target_layout", default="", metavar="NAME(NCHW),...", help="the layouts wanted")
 
@@ -119,10 +143,20 @@ def _add_preprocessing(parser: argparse.ArgumentParser) -> None:
 def _add_results(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("the result").add_argument
     precisions = ["FP16", "FP32", "half", "float"]
-    add("--data_type", choices=precisions, default="float", help="how weights are stored (default: FP32)")
+    add(
+        "--data_type",
+        choices=precisions,
+        default="float",
+        help="how weights are stored (default: FP32)",
+    )
     fp16 = "the same, as later releases say it"
     add("--compress_to_fp16", type=_boolean, nargs="?", const=True, metavar="True|False", help=fp16)
-    add("--model_name", "-n", metavar="NAME", help="the name of the files (default: that of the model's)")
+    add(
+        "--model_name",
+        "-n",
+        metavar="NAME",
+        help="the name of the files (default: that of the model's)",
+    )
     add("--output_dir", "-o", default=".", metavar="DIR", help="where they go (default: here)")
     others = parser.add_argument_group("taken without effect").add_argument
     for name in IDLE_SWITCHES:

@@ -10,7 +10,9 @@ from typing import NamedTuple
 
 _NAMED_LIST = re.compile(r"\s*([^\[(,]*?)\s*[\[(]([^\])]*)[\])]\s*(?:,|$)")
 _SHAPE = re.compile(r"\s*[\[(]([^\])]*)[\])]\s*(?:,|$)")
-_INPUT = re.compile(r"(?P<name>[^\[{>]+?)(?:\[(?P<shape>[^\]]*)\])?(?:\{(?P<type>\w+)\})?(?:->(?P<value>.+))?")
+_INPUT = re.compile(
+    r"(?P<name>[^\[{>]+?)(?:\[(?P<shape>[^\]]*)\])?(?:\{(?P<type>\w+)\})?(?:->(?P<value>.+))?"
+)
 _LAYOUT = re.compile(r"(?:(?P<name>[^(\[]+)\((?P<named>[^)]+)\))|(?P<bare>[^(]+)")
 
 Dimension = int | str
