@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .conversion.arguments import new_parser
+from .conversion.arguments import parse_known
 from .conversion.notation import Malformed
 
 _MAPPED = ("onnx", "pytorch", "caffe2", "tf")
@@ -36,7 +36,7 @@ def unmappable(args: Sequence[str], framework: str) -> str | None:
     `framework` is the catalog's. The `$`-variables may still be in the arguments.
     """
     try:
-        _, unknown = new_parser().parse_known_args([*args])
+        _, unknown = parse_known(args)
     except Malformed as error:
         return _needs(str(error))
     if names := [word.partition("=")[0] for word in unknown if word.startswith("-")]:

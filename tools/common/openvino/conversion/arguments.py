@@ -53,7 +53,6 @@ class Request:
     saved_model_dir: str | None = None
     saved_model_tags: str | None = None
     input_meta_graph: str | None = None
-    input_checkpoint: str | None = None
     inputs: tuple[Input, ...] = ()
     shapes: tuple[Shape, ...] = ()
     batch: int | None = None
@@ -94,11 +93,6 @@ def _add_files(parser: argparse.ArgumentParser) -> None:
     add("--saved_model_dir", metavar="DIR", help="a TensorFlow SavedModel")
     add("--saved_model_tags", metavar="TAG,...", help="which of its meta graphs")
     add("--input_meta_graph", metavar="FILE", help="a TensorFlow meta graph, its checkpoint beside it")
-    add(
-        "--input_checkpoint",
-        metavar="FILE",
-        help="the variables of a TensorFlow graph that is not frozen",
-    )
     add("--input_model_is_text", action="store_true", help="no effect: the file's name tells (.pbtxt)")
 
 
@@ -176,7 +170,19 @@ def new_parser(prog: str = "mo.py") -> argparse.ArgumentParser:
 
 def parse(arguments: Sequence[str], prog: str = "mo.py") -> Request:
     """What the arguments ask for. Raises Malformed for what makes no sense or is not known."""
-    options = new_parser(prog).parse_args([*arguments])
+    request, unknown = parse_known(arguments, prog)
+    if unknown:
+        raise Malformed(f"unrecognized arguments: {' '.join(unknown)}")
+    return request
+
+
+def parse_known(arguments: Sequence[str], prog: str = "mo.py") -> tuple[Request, list[str]]:
+    """What the arguments ask for, and those that are not known. Raises Malformed."""
+    options, unknown = new_parser(prog).parse_known_args([*arguments])
+    return _request(options), unknown
+
+
+def _request(options: argparse.Namespace) -> Request:
     half = options.compress_to_fp16
     return Request(
         framework=options.framework,
@@ -184,7 +190,6 @@ def parse(arguments: Sequence[str], prog: str = "mo.py") -> Request:
         saved_model_dir=options.saved_model_dir,
         saved_model_tags=options.saved_model_tags,
         input_meta_graph=options.input_meta_graph,
-        input_checkpoint=options.input_checkpoint,
         inputs=parse_input(options.input),
         shapes=parse_shapes(options.input_shape),
         batch=options.batch,

@@ -10,9 +10,7 @@ from typing import NamedTuple
 
 _NAMED_LIST = re.compile(r"\s*([^\[(,]*?)\s*[\[(]([^\])]*)[\])]\s*(?:,|$)")
 _SHAPE = re.compile(r"\s*[\[(]([^\])]*)[\])]\s*(?:,|$)")
-_INPUT = re.compile(
-    r"(?P<name>[^\[{>]+?)(?:\[(?P<shape>[^\]]*)\])?(?:\{(?P<type>\w+)\})?(?:->(?P<value>.+))?"
-)
+_INPUT = re.compile(r"(?P<name>[^\[{}>]+?)(?:\[(?P<shape>[^\]]*)\])?(?:->(?P<value>.+))?")
 _LAYOUT = re.compile(r"(?:(?P<name>[^(\[]+)\((?P<named>[^)]+)\))|(?P<bare>[^(]+)")
 
 Dimension = int | str
@@ -42,7 +40,6 @@ class Input(NamedTuple):
 
     port: Port
     shape: Shape | None = None
-    type: str | None = None
     value: str | None = None
 
 
@@ -77,7 +74,7 @@ def _parts(text: str) -> list[str]:
 
 
 def parse_input(text: str) -> tuple[Input, ...]:
-    """`name[1 3 224 224]{f32}->value, …`: only the name is required."""
+    """`name[1 3 224 224]->value, …`: only the name is required."""
     return tuple(_parse_one_input(part.strip()) for part in _parts(text))
 
 
@@ -86,7 +83,7 @@ def _parse_one_input(text: str) -> Input:
     if match is None:
         raise Malformed(f"--input: {text!r} is not name, name[shape] or name->value")
     shape = None if match["shape"] is None else _dimensions(match["shape"])
-    return Input(parse_port(match["name"]), shape, match["type"], match["value"])
+    return Input(parse_port(match["name"]), shape, match["value"])
 
 
 def parse_shapes(text: str) -> tuple[Shape, ...]:
