@@ -1,13 +1,13 @@
-"""The digits data set as images, and how well a converted demo model tells them apart."""
+"""The digits models as IR, with images to calibrate with; data and figures are those of the demo."""
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
-
-import numpy as np
 
 from tests.conftest import ROOT
 
@@ -15,43 +15,17 @@ DEMO = ROOT / "models" / "demo"
 NAMES = ("prob-digits-cnn", "prob-digits-mlp")
 
 
-def held_out() -> tuple[Any, Any, Any, Any]:
-    """Images to calibrate with, images to test with (pixels 0..255), and the classes of both.
-
-    The split is that of models/demo/train.py.
-    """
-    from sklearn import datasets, model_selection
-
-    pixels, classes = datasets.load_digits(return_X_y=True)
-    images = (pixels.reshape(-1, 8, 8) * 255 / 16).round().astype(np.uint8)
-    split = model_selection.train_test_split(
-        images, classes, test_size=0.25, random_state=0, stratify=classes
-    )
-    return split[0], split[1], split[2], split[3]
+def load_demo() -> ModuleType:
+    """The script that takes the demo models the whole way."""
+    spec = importlib.util.spec_from_file_location("whole_way", DEMO / "whole_way.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
-def write_images(folder: Path, count: int) -> None:
-    """Write the first images of the training part as PNG, and `val.txt` with their classes."""
-    from PIL import Image
-
-    images, _, classes, _ = held_out()
-    folder.mkdir(parents=True)
-    lines = []
-    for index, (image, number) in enumerate(zip(images[:count], classes[:count], strict=True)):
-        Image.fromarray(image).save(folder / f"{index:04d}.png")
-        lines.append(f"{index:04d}.png {number}\n")
-    (folder / "val.txt").write_text("".join(lines))
-
-
-def accuracy(xml: Path) -> float:
-    """The share of test images that a model classifies correctly."""
-    import openvino
-
-    compiled = openvino.Core().compile_model(xml, "CPU")
-    _, images, _, classes = held_out()
-    given = images[:, None, None].astype(np.float32)
-    guesses = [compiled([image])[compiled.outputs[0]].argmax() for image in given]
-    return float(np.mean(guesses == classes))
+whole_way = load_demo()
 
 
 class Zoo(NamedTuple):
@@ -93,7 +67,7 @@ def make_zoo(root: Path) -> Zoo:
     from modelzoo.openvino.conversion.program import convert
 
     zoo = Zoo(root)
-    write_images(zoo.datasets / "digits", 100)
+    whole_way.write_images(zoo.datasets / "digits", 100)
     for name in NAMES:
         for precision in ("FP16", "FP32"):
             source = f"--input_model={DEMO / name / name}.onnx"
@@ -101,3 +75,8 @@ def make_zoo(root: Path) -> Zoo:
             scale = "--scale_values=image[255]"
             convert(parse([source, folder, scale, f"--data_type={precision}"]))
     return zoo
+
+
+def accuracy(xml: Path) -> float:
+    """The share of test images that a model classifies correctly."""
+    return float(whole_way.measure(xml, "prob-digits-cnn", runs=0).accuracy)

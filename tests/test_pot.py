@@ -56,7 +56,7 @@ def test_accuracy_stays_and_weights_are_int8(
                     }
                 },
             },
-            {"model_type": "transformer", "target_device": "GPU"},
+            {"target_device": "GPU"},
         ),
     ],
 )
@@ -67,6 +67,15 @@ def test_presets_devices_and_ranges(
     xml = quantize(configuration, tmp_path, {"DATA_DIR": str(zoo.datasets)})
     assert "i8" in element_types(xml)
     assert accuracy(xml) > 0.9
+
+
+def test_transformers_are_smoothed(zoo: Zoo, tmp_path: Path) -> None:
+    def multiplications(**compression: str) -> int:
+        configuration = zoo.configure("prob-digits-mlp", "FP32", {"stat_subset_size": 3}, **compression)
+        xml = quantize(configuration, tmp_path, {"DATA_DIR": str(zoo.datasets)})
+        return xml.read_text().count('type="Multiply"')
+
+    assert multiplications(model_type="transformer") > multiplications()
 
 
 def test_what_is_ignored_stays_as_it_is(zoo: Zoo, tmp_path: Path) -> None:

@@ -50,6 +50,15 @@ def run_by_path(program: str, folder: Path, *arguments: str, **environ: str) -> 
     return done
 
 
+def test_the_guard_of_these_tests_notices_a_connection(tmp_path: Path) -> None:
+    log = tmp_path / "network"
+    (tmp_path / "sitecustomize.py").write_text(WATCH.format(log=str(log)))
+    code = "import socket; socket.getaddrinfo('127.0.0.1', 1)"
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    assert log.read_text() == "socket.getaddrinfo"
+
+
 def test_both_programs_run_by_path_and_tell_nobody(zoo: Zoo, tmp_path: Path) -> None:
     source = write_network(tmp_path / "it.onnx")
     done = run_by_path("mo.py", tmp_path, f"--input_model={source}", f"--output_dir={tmp_path}")

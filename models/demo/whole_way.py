@@ -19,9 +19,10 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # nobody is told
-
 import numpy as np
+
+# OpenVINO sends messages home through this package; without it, it does not.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 HERE = Path(__file__).resolve().parent
 TOOLS = HERE.parent.parent / "tools"
@@ -125,7 +126,9 @@ def files_of(folder: Path, name: str) -> dict[str, Path]:
     """What there is of a model, by the step that made it."""
     home = folder / "demo" / name
     converted = {step: home / step / f"{name}.xml" for step in STEPS}
-    return {"ONNX": home / f"{name}.onnx"} | {k: file for k, file in converted.items() if file.is_file()}
+    return {"ONNX": home / f"{name}.onnx"} | {
+        k: file for k, file in converted.items() if file.is_file()
+    }
 
 
 def table(figures: dict[str, dict[str, Figures]]) -> str:
