@@ -48,9 +48,7 @@ def test_the_digits_go_the_whole_way(tmp_path: Path) -> None:
 
 
 def test_a_loss_is_found() -> None:
-    figures = {
-        "it": {"ONNX": whole_way.Figures(1, 0.99, 1e-3), "FP32": whole_way.Figures(1, 0.981, 1e-3)}
-    }
-    assert whole_way.losses(figures) == []
+    steps = {"ONNX": whole_way.Figures(1, 0.99, 1e-3), "FP32": whole_way.Figures(1, 0.981, 1e-3)}
+    assert whole_way.losses({"it": steps}) == []
     steps["FP16-INT8"] = whole_way.Figures(1, 0.979, 1e-3)
-    assert whole_way.losses(figures) == ["it as FP16-INT8: 97.9%, before 99.0%"]
+    assert whole_way.losses({"it": steps}) == ["it as FP16-INT8: 97.9%, before 99.0%"]
