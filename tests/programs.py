@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from tests.zoo import add_local_model
 
@@ -117,16 +112,6 @@ def gone(pids: list[int]) -> bool:
     return not any(map(is_running, pids))
 
 
-@pytest.fixture
-def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Programs:
-    """Stand-ins for both programs."""
-    folder = tmp_path / "programs"
-    folder.mkdir()
-    made = Programs(folder)
-    monkeypatch.setenv("DIARY", str(made.diary))
-    return made
-
-
 def make_tree(root: Path, *names: str, **extra: Any) -> Path:
     """A catalog of ONNX models, and a folder with their files, as downloaded."""
     for name in names:
@@ -135,14 +120,3 @@ def make_tree(root: Path, *names: str, **extra: Any) -> Path:
         folder.mkdir(parents=True)
         (folder / "model.onnx").write_bytes(name.encode())
     return root / "zoo"
-
-
-def digests(folder: Path) -> Mapping[str, str]:
-    """The files of a tree, but for what the tools keep for themselves."""
-    found = (p for p in sorted(folder.rglob("*")) if p.is_file() and ".modelzoo" not in p.parts)
-    return {p.relative_to(folder).as_posix(): hashlib.md5(p.read_bytes()).hexdigest() for p in found}
-
-
-def python_files(environ: Mapping[str, str] = os.environ) -> str:
-    """The Python that runs the tests."""
-    return environ.get("PYTHON", sys.executable)

@@ -15,7 +15,7 @@ from ..errors import ModelZooError, SelectionError
 from ..openvino.cluster import Result, connect, run_tasks
 from ..openvino.locate import Kind, default_python, in_words
 from ..openvino.output import Output
-from ..openvino.steps import Conversion, Subject
+from ..openvino.steps import PRE_CONVERT, Conversion, Subject
 from ..openvino.work import Task, perform
 from ..reporting.stream import warn, write_text
 from ..reporting.turns import Direct, Job, run_in_turns
@@ -104,7 +104,8 @@ def require_consent(task: Task) -> None:
     """Raise ConsentRequired where a registered source's code would run that nobody has allowed."""
     folder = Path(task.subject.config_dir)
     if isinstance(task, Conversion) and task.subject.runs_code and _is_registered(folder):
-        consent.require(folder, task.subject.source)
+        script = folder / PRE_CONVERT
+        consent.require(folder, task.subject.source, script.name if script.exists() else "model.yml")
 
 
 def allow_code(subjects: Sequence[Subject]) -> None:

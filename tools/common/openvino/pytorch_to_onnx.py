@@ -14,6 +14,7 @@ import os
 import pickle
 import sys
 import tempfile
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -123,7 +124,8 @@ def export(model: Any, options: argparse.Namespace, path: str) -> None:
     if "dynamo" in inspect.signature(torch.onnx.export).parameters:
         # The other way needs one more package, and takes no heed of the version of the operators.
         extra.setdefault("dynamo", False)
-    with torch.no_grad():
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "You are using the legacy", DeprecationWarning)
         model(*inputs)
         torch.onnx.export(
             model,
@@ -155,7 +157,7 @@ def main(arguments: Sequence[str]) -> int:
     except Failure as failure:
         print(f"pytorch_to_onnx: {failure}", file=sys.stderr)  # noqa: T201
         return 1
-    print(f"The ONNX file is valid: {options.output_file}")  # noqa: T201
+    print("The ONNX file is valid.")  # noqa: T201
     return 0
 
 
