@@ -19,7 +19,7 @@ import msgspec
 
 from .checksum import file_checksum
 from .claiming import claim
-from .disk import storage_errors, write_whole
+from .disk import storage_errors, walk, write_whole
 from .errors import ConsentRequired
 from .paths import PARTIAL_SUFFIX
 
@@ -110,7 +110,7 @@ def is_given(folder: Path) -> bool:
 
 def digests(folder: Path) -> Iterator[tuple[str, str]]:
     """The relative path and SHA-256 of every file that came with a source, sorted; raises OSError."""
-    for path, folders, names in os.walk(folder):
+    for path, folders, names in walk(folder):
         folders[:] = sorted(f for f in folders if f != "__pycache__")
         links = [f for f in folders if os.path.islink(os.path.join(path, f))]
         for name in sorted([*names, *links]):

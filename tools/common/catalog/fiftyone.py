@@ -6,6 +6,7 @@ keeps them there.
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 from ..errors import CatalogError
 from ..model import TASK_TYPES, DownloadModel, Model, ModelFile, Origin, Step, UnpackArchive
 from ..paths import MANIFEST, clash, is_code
+from ..stores import require_known
 from ..versions import fiftyone_name, versioned_filename, versioned_name
 from .manifest import ManifestFile
 
@@ -34,7 +36,7 @@ Warn = Callable[[str], None]
 
 def recognises(path: Path) -> bool:
     """Whether the folder is a source of this format."""
-    return (path / MANIFEST).is_file()
+    return os.path.isfile(path / MANIFEST)
 
 
 def load(path: Path, source: str, warn: Warn) -> list[Model]:
@@ -143,10 +145,11 @@ class _Reader:
     def _url_origin(self, url: str) -> Origin:
         """A URL, or a path relative to the manifest."""
         try:
-            has_scheme = bool(urlsplit(url).scheme)
+            if scheme := urlsplit(url).scheme:
+                require_known(scheme)
         except ValueError as error:
-            raise self._error("manager.config.url", f"is no URL: {error}") from None
-        if not has_scheme:
+            raise self._error("manager.config.url", f"cannot be used: {error}") from None
+        if not scheme:
             self._file.safe_file(url, self._number, "manager.config.url")
         return Origin(url, f"{self._file.path.parent.as_uri()}/")
 

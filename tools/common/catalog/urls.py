@@ -19,6 +19,7 @@ from ..documents import read_yaml
 from ..errors import CatalogError, UnsafePathError
 from ..model import Model, ModelFile, Origin
 from ..paths import clash, safe_path
+from ..stores import require_known
 from .omz.config import MODEL_NAME, convert
 
 FORMAT = "URL list"
@@ -229,4 +230,5 @@ def _origin(url: str) -> Origin:
         host_of(url)
     except ValueError as error:
         raise ValueError(f"is not a URL: {error}") from None
+    require_known(url.partition(":")[0])
     return Origin(url)
