@@ -104,7 +104,7 @@ class _Reader:
             tags=tags,
             postprocessing=self._steps(name, origin),
             model_info=self._file.document["models"][self._number],
-            config_dir=str(self._file.path.parent),
+            config_dir=self._file.folder,
         )
 
     def _model_file(self, name: str, origin: Origin) -> ModelFile:
@@ -151,7 +151,7 @@ class _Reader:
             raise self._error("manager.config.url", f"cannot be used: {error}") from None
         if not scheme:
             self._file.safe_file(url, self._number, "manager.config.url")
-        return Origin(url, f"{self._file.path.parent.as_uri()}/")
+        return Origin(url, self._file.base)
 
     def _steps(self, name: str | None, origin: Origin | None) -> tuple[Step, ...]:
         """What brings the model where its manager does not, or is to be done afterwards."""
