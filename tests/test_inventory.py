@@ -13,9 +13,9 @@ import modelzoo
 import msgspec
 import pytest
 from modelzoo.errors import SelectionError, StorageError
-from modelzoo.inventory import take_inventory
+from modelzoo.installation.inventory import take_inventory
+from modelzoo.installation.receipts import MAX_BYTES, Receipts
 from modelzoo.model import Model
-from modelzoo.receipts import MAX_BYTES, Receipts
 
 from tests.archives import add_patched_model
 from tests.conftest import tool

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from modelzoo.catalog.topaz.config import MAX_FILES, RUNTIMES
 from modelzoo.gpu import FAMILIES
-from modelzoo.topaz_cdn import DEFAULT_URL
+from modelzoo.web.topaz_cdn import DEFAULT_URL
 
 from tests.conftest import ROOT, tool
 from tests.topaz import AMQ, COOKIE, PROB, Cdn, add_topaz, backend

@@ -10,14 +10,21 @@ import modelzoo
 import pytest
 from modelzoo.cancel import Cancel
 from modelzoo.clock import Clock
-from modelzoo.engine import Delivery
 from modelzoo.errors import StorageError
 from modelzoo.events import Event, Notice
+from modelzoo.installation.receipts import (
+    Installed,
+    Receipt,
+    Receipts,
+    ReceiptWriter,
+    steps_text,
+    vouched_files,
+)
 from modelzoo.model import Model
-from modelzoo.plan import ModelPlan
-from modelzoo.postprocess import Changes, postprocess
-from modelzoo.receipts import Installed, Receipt, Receipts, ReceiptWriter, steps_text, vouched_files
-from modelzoo.records import make_receipt
+from modelzoo.run.plan import ModelPlan
+from modelzoo.run.postprocess import Changes, postprocess
+from modelzoo.run.records import make_receipt
+from modelzoo.transfer.engine import Delivery
 
 from tests.archives import add_patched_model
 from tests.nobody import own_folder

@@ -9,17 +9,17 @@ from typing import Any
 from urllib.parse import quote
 
 from .api import DownloadFailed
-from .cache import Cache
+from .cache.entries import Cache
 from .catalog import omz
 from .catalog.omz.config import ConfigReader
 from .catalog.urls import models_of, parse_entry
 from .checksum import Checksum, file_checksum, parse_checksum
-from .disk import storage_error, storage_errors, walk, write_whole
 from .errors import CatalogError, Interrupted, UnsafePathError, UsageError
 from .events import Report
+from .files.disk import storage_error, storage_errors, walk, write_whole
+from .files.paths import STATE_DIR, safe_path
 from .model import KNOWN_PRECISIONS, Model
-from .paths import STATE_DIR, safe_path
-from .running import fetch, make_engine
+from .run.setup import fetch, make_engine
 from .variants import EVERY_VARIANT
 
 _ALGORITHM = "sha384"  # that of Open Model Zoo's own files

@@ -10,8 +10,8 @@ from urllib.parse import quote, unquote, urlsplit
 
 import msgspec
 
-from .credentials import github_api, host_of, mask
 from .errors import UsageError
+from .web.credentials import github_api, host_of, mask
 
 ARCHIVES = (".tar.gz", ".tar.bz2", ".tar.xz", ".zip", ".tar", ".tgz", ".tbz", ".txz")
 

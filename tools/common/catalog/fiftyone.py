@@ -14,8 +14,8 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from ..errors import CatalogError
+from ..files.paths import MANIFEST, clash, is_code
 from ..model import TASK_TYPES, DownloadModel, Model, ModelFile, Origin, Step, UnpackArchive
-from ..paths import MANIFEST, clash, is_code
 from ..stores import require_known
 from ..versions import fiftyone_name, versioned_filename, versioned_name
 from .manifest import ManifestFile

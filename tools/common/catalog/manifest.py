@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import msgspec
 
-from ..documents import read_bytes
 from ..errors import CatalogError, UnsafePathError
-from ..paths import require_safe
+from ..files.documents import read_bytes
+from ..files.paths import require_safe
 
 MAX_BYTES = 16 << 20  # FiftyOne's own, with hundreds of models, has less than one MiB
 MAX_MODELS = 100_000

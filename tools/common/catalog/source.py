@@ -73,7 +73,7 @@ def format_of(source: Source) -> Any:
 
 def _require_readable(root: Path) -> None:
     """Raise CatalogError where a folder cannot be looked into: nobody knows what it holds."""
-    from ..disk import walk
+    from ..files.disk import walk
 
     try:
         for _, folders, _ in walk(root):

@@ -14,12 +14,12 @@ from typing import Annotated, Any
 import msgspec
 
 from ..checksum import LENGTHS, Checksum, make_checksum, parse_checksum
-from ..credentials import host_of
-from ..documents import read_yaml
 from ..errors import CatalogError, UnsafePathError
+from ..files.documents import read_yaml
+from ..files.paths import clash, safe_path
 from ..model import Model, ModelFile, Origin
-from ..paths import clash, safe_path
 from ..stores import require_known
+from ..web.credentials import host_of
 from .omz.config import MODEL_NAME, convert
 
 FORMAT = "URL list"

@@ -11,12 +11,12 @@ from typing import Any
 
 from ..catalog import BUILTIN, active_sources
 from ..errors import UsageError
-from ..inventory import Damaged
-from ..keeping import Chosen, choose_from
+from ..installation.inventory import Damaged
+from ..keeping.functions import Chosen, choose_from
 from ..reporting.json import JsonReporter, document
 from ..reporting.stream import is_terminal, warn, write_all, write_text
 from ..reporting.verifying import WarningReporter, hashing_reporter
-from ..running import MAX_JOBS
+from ..run.setup import MAX_JOBS
 from ..selection import Filters, idle_exclusions
 from .options import Parser, file_path, name_patterns, number, pattern_list
 

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from ..catalog import NAMED, wanted_sources
-from ..engine import Engine
 from ..errors import ConsentRequired, UsageError
 from ..events import Event, ModelFileRetry, Notice
 from ..model import Model
-from ..plan import ModelPlan
 from ..reporting.stream import warn
 from ..requirements import LEVELS, ensure
-from ..running import MAX_TIMEOUT, make_engine
+from ..run.plan import ModelPlan
+from ..run.setup import MAX_TIMEOUT, make_engine
 from ..sources import Registered, named, registered, zoo_dir
+from ..transfer.engine import Engine
 from .options import Parser, number
 from .urls import only_urls
 
@@ -84,7 +84,7 @@ def code_obstacles(plans: Sequence[ModelPlan], options: Any) -> list[str]:
 
 
 def _not_allowed(models: Sequence[Model]) -> Iterator[str]:
-    from ..consent import require
+    from ..source_code.consent import require
 
     for folder, source in dict.fromkeys((model.config_dir, model.source) for model in models):
         try:
@@ -105,7 +105,7 @@ def register_unknown(options: Any) -> None:
 
 
 def _register(text: str, options: Any) -> None:
-    from ..installing import register
+    from ..remote.installing import register
 
     change = register(text, zoo_dir(), engine_for(options), refresh=False, replace=False)
     for source in change.sources:

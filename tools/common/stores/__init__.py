@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ..checksum import Checksum
-from ..credentials import mask
 from ..errors import Reason, TransferError
+from ..web.credentials import mask
 
 
 class Settings(msgspec.Struct, frozen=True):

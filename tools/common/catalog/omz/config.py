@@ -14,8 +14,9 @@ from urllib.parse import quote
 import msgspec
 
 from ...checksum import Checksum, make_checksum
-from ...documents import read_yaml
 from ...errors import CatalogError, UnsafePathError
+from ...files.documents import read_yaml
+from ...files.paths import clash, require_safe
 from ...model import (
     FRAMEWORKS,
     KNOWN_PRECISIONS,
@@ -27,7 +28,6 @@ from ...model import (
     Step,
     UnpackArchive,
 )
-from ...paths import clash, require_safe
 from . import MODEL_CONFIG, Warn
 from .origins import read_origin
 

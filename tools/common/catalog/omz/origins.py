@@ -7,8 +7,8 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from ...errors import UnsafePathError
+from ...files.paths import require_safe
 from ...model import Origin
-from ...paths import require_safe
 
 _DRIVE_ID = re.compile(r"[0-9a-zA-Z_-]+")
 _PLAIN_URL = re.compile(r"https?://[!-Z\\^-~]+")  # nothing in it that urlsplit() could refuse
@@ -51,6 +51,6 @@ def _url(origin: Origin, inside: str) -> Origin:
 
 
 def _unusable(origin: Origin, problem: str) -> ValueError:
-    from ...masking import mask  # only mistakes need it
+    from ...web.masking import mask  # only mistakes need it
 
     return ValueError(f'"{mask(origin.written)}" {problem}')

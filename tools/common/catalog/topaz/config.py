@@ -13,12 +13,12 @@ from urllib.parse import quote
 import msgspec
 
 from ...errors import CatalogError, UnsafePathError
+from ...files.json_documents import parse_json, read_bytes
+from ...files.paths import clash, safe_path
 from ...gpu import FAMILIES
-from ...json_documents import parse_json, read_bytes
 from ...model import Model, ModelFile, Origin, Retries
-from ...paths import clash, safe_path
-from ...topaz_cdn import base_url
 from ...variants import Target, variant_of
+from ...web.topaz_cdn import base_url
 
 RUNTIMES = {"Windows": 8500, "Linux": 8517}
 """TensorRT's code of each system that there are engines for."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...enrolment import Enrolment
-from ...keeping import adopt
+from ...keeping.enrolment import Enrolment
+from ...keeping.functions import adopt
 from ...reporting.stream import warn
 from ...reporting.table import count, table
 from ...selection import parse_precisions

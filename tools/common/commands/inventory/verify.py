@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from ...catalog import choose
-from ...disk import readable
-from ...keeping import Chosen, repair_choice, verify_choice
+from ...files.disk import readable
+from ...keeping.functions import Chosen, repair_choice, verify_choice
+from ...keeping.verification import Verification
 from ...model import Model
 from ...reporting.stream import warn
 from ...reporting.table import count, table
 from ...sources import active
-from ...verification import Verification
 from ..installed import (
     add_format,
     add_installed,

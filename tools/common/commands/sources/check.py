@@ -10,7 +10,7 @@ from ...probing import Finding, probe, wrong
 from ...reporting.json import document
 from ...reporting.stream import warn, write_all, write_text
 from ...reporting.table import table
-from ...running import MAX_TIMEOUT
+from ...run.setup import MAX_TIMEOUT
 from ..options import Parser, add_selection, chosen, number, print_names
 from ..session import FAILED, OK
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...remote import downloaded_models
+from ...remote.functions import downloaded_models
 from ...reporting.json import document
 from ...reporting.stream import write_all, write_text
 from ..options import Parser

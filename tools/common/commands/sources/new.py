@@ -7,12 +7,12 @@ from typing import Any
 
 from ...catalog.omz import MODEL_CONFIG
 from ...catalog.omz.config import MODEL_NAME
-from ...disk import storage_errors
 from ...drafting import draft_of_folder, draft_of_urls, write_draft
 from ...errors import CatalogError, UsageError
 from ...events import Event, ModelFileRetry, Notice
+from ...files.disk import storage_errors
 from ...reporting.stream import warn, write_text
-from ...running import MAX_TIMEOUT
+from ...run.setup import MAX_TIMEOUT
 from ..options import Parser, file_path, number
 from ..session import OK
 

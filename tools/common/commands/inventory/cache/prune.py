@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ....cache_upkeep import Pruned, prune_cache
-from ....disk import readable
 from ....errors import UsageError
-from ....keeping import used_digests
+from ....files.disk import readable
+from ....keeping.cache_upkeep import Pruned, prune_cache
+from ....keeping.functions import used_digests
 from ....reporting.stream import warn
 from ....reporting.table import count
 from ....sources import every_model
