@@ -5,6 +5,7 @@ The two forms of the file are described in docs/urls.md.
 
 from __future__ import annotations
 
+import os
 import re
 import stat
 from collections.abc import Callable, Iterable, Iterator
@@ -58,18 +59,26 @@ class _List(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def recognises(path: Path) -> bool:
-    """Whether this is a file that can be a list of URLs."""
-    if not path.is_file():
-        return False
-    if path.suffix in _YAML:
-        with path.open("rb") as file:
-            return re.search(rb"^models[ ]*:", file.read(_HEAD), re.M) is not None
-    return path.suffix in _TEXT
+    """Whether this is a file that can be a list of URLs, or a folder that holds one as its list."""
+    path = _list_at(path)
+    if path.suffix in _YAML and os.path.isfile(path):
+        try:
+            with path.open("rb") as file:
+                return re.search(rb"^models[ ]*:", file.read(_HEAD), re.M) is not None
+        except OSError as error:
+            raise CatalogError(f"cannot be read: {error.strerror}", file=str(path)) from None
+    return path.suffix in _TEXT and os.path.isfile(path)
+
+
+def _list_at(path: Path) -> Path:
+    """The list itself: in a folder, as a repository is one, the file that is called `models`."""
+    inside = (path / f"models{suffix}" for suffix in (*_YAML, *_TEXT))
+    return next(filter(os.path.isfile, inside), path)
 
 
 def load(path: Path, source: str, warn: Warn) -> list[Model]:
     """The models of a list in its order; raises CatalogError."""
-    path = path.resolve()
+    path = _list_at(path).resolve()
     try:
         if path.suffix in _YAML:
             return list(_models_of_yaml(path, source))
