@@ -13,7 +13,8 @@ import modelzoo
 import pytest
 from modelzoo import fiftyone
 from modelzoo.catalog.manifest import Declared
-from modelzoo.references import ARCHIVES, parse_reference
+from modelzoo.files.paths import ARCHIVES
+from modelzoo.references import parse_reference
 
 from tests.conftest import ROOT, tool
 from tests.remote import CODE, WEIGHTS, GitHub

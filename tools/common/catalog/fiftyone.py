@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from ..errors import CatalogError
-from ..files.paths import MANIFEST, clash, is_code
+from ..files.paths import ARCHIVES, MANIFEST, archive_format, archive_stem, clash, is_code
 from ..model import TASK_TYPES, DownloadModel, Model, ModelFile, Origin, Step, UnpackArchive
 from ..stores import require_known
 from ..versions import fiftyone_name, versioned_filename, versioned_name
@@ -24,10 +24,6 @@ FORMAT = "FiftyOne manifest"
 
 _MANAGERS = ("fiftyone.core.models.ModelManager", "eta.core.models.ModelManager")
 _DRIVE_ID = re.compile(r"[0-9A-Za-z_-]+")
-_ARCHIVES = (
-    (".zip", "zip"), (".tar", "tar"), (".tar.gz", "gztar"), (".tgz", "gztar"),
-    (".tar.bz2", "bztar"), (".tbz", "bztar"), (".tar.xz", "xztar"), (".txz", "xztar"),
-)  # fmt: skip
 _FRAMEWORKS = {"torch": "pytorch", "tf": "tf", "tf1": "tf", "tf2": "tf", "onnx": "onnx"}
 _TASKS = {"segmentation": "semantic_segmentation", "instances": "instance_segmentation"}
 
@@ -57,12 +53,6 @@ def weights(model: Model) -> list[str]:
     files += [s.file for s in model.postprocessing if isinstance(s, DownloadModel)]
     archives = [s.file for s in model.postprocessing if isinstance(s, UnpackArchive)]
     return files + [stem for name in archives if (stem := archive_stem(name)) != name]
-
-
-def archive_stem(name: str) -> str:
-    """The folder that an archive of models unpacks to, by FiftyOne's convention."""
-    end = max((len(e) for e, _ in _ARCHIVES if name.lower().endswith(e)), default=0)
-    return name[: len(name) - end] if end else name
 
 
 def _require_different(file: ManifestFile, names: list[str], key: str) -> None:
@@ -168,12 +158,11 @@ class _Reader:
         return ()
 
     def _unpacking(self, name: str, delete: object) -> UnpackArchive:
-        written = (self._entry.base_filename or name).lower()
-        forms = [form for end, form in _ARCHIVES if written.endswith(end)]
-        if not forms:
-            known = ", ".join(end for end, _ in _ARCHIVES)
+        written = self._entry.base_filename or name
+        if (form := archive_format(written)) is None:
+            known = ", ".join(ARCHIVES)
             raise self._error("base_filename", f"is no archive that can be extracted ({known})")
-        return UnpackArchive(name, forms[0], keep=not delete, beside_code=True)
+        return UnpackArchive(name, form, keep=not delete, beside_code=True)
 
     def _download(self, name: str, manager: str = "") -> DownloadModel:
         config = self._entry.manager.config if self._entry.manager else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,7 +10,7 @@ from typing import Annotated, Any
 import msgspec
 
 from ..errors import CatalogError, UnsafePathError
-from ..files.documents import read_bytes
+from ..files.bounded import read_bounded
 from ..files.paths import require_safe
 
 MAX_BYTES = 16 << 20  # FiftyOne's own, with hundreds of models, has less than one MiB
@@ -80,7 +81,7 @@ class ManifestFile:
 
     def __init__(self, path: Path) -> None:
         self.file, self.folder, self.base = str(path), str(path.parent), f"{path.parent.as_uri()}/"
-        data = read_bytes(path, self.file, MAX_BYTES)
+        data = read_bounded(path, MAX_BYTES).removeprefix(codecs.BOM_UTF8)
         try:
             self.document: dict[str, Any] = msgspec.json.decode(data, type=dict[str, Any])
         except (ValueError, RecursionError) as error:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +15,7 @@ import msgspec
 
 from ..checksum import LENGTHS, Checksum, make_checksum, parse_checksum
 from ..errors import CatalogError, UnsafePathError
+from ..files.bounded import read_bounded
 from ..files.documents import read_yaml
 from ..files.paths import clash, safe_path
 from ..model import Model, ModelFile, Origin
@@ -120,16 +120,7 @@ def models_of(entries: Iterable[Entry], source: str) -> list[Model]:
 
 def _lines(path: Path) -> list[str]:
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe or a device could block for ever
-            raise CatalogError("is not a regular file")
-        with path.open("rb") as file:
-            data = file.read(MAX_TEXT + 1)
-    except OSError as error:
-        raise CatalogError(f"cannot be read: {error.strerror}") from None
-    if len(data) > MAX_TEXT:
-        raise CatalogError(f"is larger than {MAX_TEXT} bytes")
-    try:
-        return data.decode("utf-8-sig").splitlines()
+        return read_bounded(path, MAX_TEXT).decode("utf-8-sig").splitlines()
     except UnicodeDecodeError:
         raise CatalogError("is not UTF-8 text") from None
 

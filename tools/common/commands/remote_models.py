@@ -121,13 +121,14 @@ def in_words(source: Registered) -> str:
 
 def _is_reference(text: str) -> bool:
     """Whether a text is to be fetched; one that looks like a misspelled path is not."""
-    from ..references import GitHubReference, LocalReference, is_archive, parse_reference
+    from ..files.paths import archive_format
+    from ..references import GitHubReference, LocalReference, parse_reference
 
     try:
         reference = parse_reference(text)
     except UsageError:
         return False
     if isinstance(reference, LocalReference):
-        return os.path.isfile(reference.path) and is_archive(reference.path)
+        return os.path.isfile(reference.path) and archive_format(reference.path) is not None
     is_short = isinstance(reference, GitHubReference) and "://" not in text
     return not (is_short and os.path.isdir(text.partition("/")[0]))

@@ -14,9 +14,9 @@ import msgspec
 from ..errors import CatalogError, ModelZooError, Reason, TransferError, UnsafePathError
 from ..files.archives import MAX_ENTRIES, unpack
 from ..files.disk import storage_errors, walk
-from ..files.paths import safe_path
+from ..files.paths import archive_format, archive_stem, safe_path
 from ..model import ModelFile, Origin
-from ..references import GitHubReference, LocalReference, Reference, archive_stem, is_archive
+from ..references import GitHubReference, LocalReference, Reference
 from ..transfer.engine import Engine, Job
 from ..transfer.file import bring
 from ..web.credentials import mask
@@ -59,7 +59,7 @@ def _archive(reference: Reference) -> tuple[str, str]:
     if isinstance(reference, GitHubReference):
         return "source.zip", reference.archive_url
     path = reference.path if isinstance(reference, LocalReference) else reference.url.partition("?")[0]
-    if not is_archive(path):
+    if archive_format(path) is None:
         raise ModelZooError(f"{mask(path)} is neither a folder nor an archive that can be unpacked")
     return "source" + path[len(archive_stem(path)) :].lower(), reference.url
 
