@@ -75,12 +75,6 @@ def cache_dir(options: Any) -> Path:
     return folder
 
 
-def add_format(parser: Parser) -> None:
-    """How results are printed."""
-    what = "a table for people, or one json document for programs"
-    parser.add_value("--format", choices=("table", "json"), default="table", help=what)
-
-
 def add_progress(parser: Parser) -> None:
     """Events instead of results, and how many files are worked on at a time."""
     parser.add_value(
