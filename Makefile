@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(CURDIR)/$(VENV)/bin
 FIFTYONE := $(CURDIR)/build/interop/fiftyone
+OMZ    := $(CURDIR)/build/interop/open_model_zoo
+PYTORCH := $(CURDIR)/build/interop/pytorch
 OUT    ?= $(CURDIR)/out
 
 # An editable install links the files that exist when it is made, so a new file must renew it: the
@@ -36,8 +38,9 @@ check: $(TESTS) ## Format check, lint, types, and the layers of the package.
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-interop: $(TESTS) $(FIFTYONE)/ready ## Set up other programs in build/interop, and test that both share their folders.
-	FIFTYONE_PYTHON=$(FIFTYONE)/bin/python $(BIN)/python -m pytest -m interop tests/interop
+interop: $(TESTS) $(FIFTYONE)/ready $(OMZ)/ready $(PYTORCH)/ready ## Set up other programs in build/interop, and test that both share their folders.
+	FIFTYONE_PYTHON=$(FIFTYONE)/bin/python OPEN_MODEL_ZOO=$(OMZ) PYTORCH_PYTHON=$(PYTORCH)/bin/python \
+	  $(BIN)/python -m pytest -m interop tests/interop
 
 bench: $(TESTS) ## Measure against other programs; writes benchmarks/RESULTS.md (half an hour).
 	@sh tests/system-packages.sh nginx:nginx-light aria2c:aria2 curl:curl wget:wget mkfs.xfs:xfsprogs
@@ -59,7 +62,7 @@ train: ## Train the demo models again and compare them with those in the reposit
 	build/training/bin/python models/demo/train.py --check
 
 system: ## Install what the tests need from Debian (as root), or say what is missing.
-	@sh tests/system-packages.sh nginx:nginx-light jq:jq openssl:openssl mkfs.xfs:xfsprogs
+	@sh tests/system-packages.sh nginx:nginx-light jq:jq openssl:openssl mkfs.xfs:xfsprogs strace:strace
 
 clean: ## Remove everything that was made here.
 	rm -rf $(VENV) build dist out .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
@@ -72,6 +75,18 @@ $(VENV)/bin/python:
 $(FIFTYONE)/ready:
 	$(PYTHON) -m venv $(FIFTYONE)
 	$(FIFTYONE)/bin/python -m pip install --quiet --disable-pip-version-check 'fiftyone>=1.22,<2'
+	touch $@
+
+# Its tools need nothing but PyYAML; the release names older versions of Python, and much that they do
+# not use.
+$(OMZ)/ready: $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile \
+	  --ignore-requires-python --upgrade --target $(OMZ) openvino-dev==2021.4.2
+	touch $@
+
+$(PYTORCH)/ready: requirements-training.in
+	$(PYTHON) -m venv $(PYTORCH)
+	$(PYTORCH)/bin/python -m pip install --quiet --disable-pip-version-check onnx "$$(grep ^torch== $<)"
 	touch $@
 
 $(READY): $(VENV)/bin/python
