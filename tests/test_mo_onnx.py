@@ -86,10 +86,8 @@ def test_an_inner_tensor_becomes_the_input(images: Path) -> None:
 
 
 def test_what_is_cut_off_need_not_be_known(tmp_path: Path) -> None:
-    from openvino import frontend
-
     file = write_images(tmp_path / "odd.onnx", end="Oddity")
-    with pytest.raises(frontend.OpConversionFailure, match="Oddity"):
+    with pytest.raises(Exception, match="Oddity"):
         mo(file)
     with pytest.raises(Failure, match="no conversion for these operations: answers"):
         mo(file, "--output=logits,answers")
