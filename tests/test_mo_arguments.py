@@ -103,12 +103,20 @@ def test_values_and_layouts() -> None:
         "--data_type=INT8",
         "--compress_to_fp16=perhaps",
         "--nothing_like_it",
+        "--output_dir=a --output_dir=b",
+        "--model_name=a -n b",
     ],
 )
 def test_malformed_arguments_are_told(argument: str) -> None:
     with pytest.raises(Malformed):
         parse(argument.split())
     assert unmappable(argument.split(), "onnx")
+
+
+def test_the_same_name_may_be_given_twice() -> None:
+    assert parse(["--model_name=a", "--output_dir=b", "-n", "a"]) == Request(
+        model_name="a", output_dir="b"
+    )
 
 
 def test_defaults() -> None:

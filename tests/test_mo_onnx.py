@@ -209,6 +209,7 @@ def test_layouts(images: Path) -> None:
         (["--freeze_placeholder_with_value=image->cat"], "'cat' is no value"),
         (["--framework=caffe"], "need the legacy Model Optimizer"),
         (["--saved_model_dir=."], "give one of"),
+        (["--model_name=../it"], "'../it' is not the name of a file"),
     ],
 )
 def test_what_does_not_fit_is_told(images: Path, arguments: list[str], message: str) -> None:

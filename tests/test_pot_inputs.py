@@ -78,6 +78,10 @@ def test_images_are_those_of_the_annotation_or_all(tmp_path: Path) -> None:
         (tmp_path / "annotation").write_text(text)
         told = {"converter": converter, key: "annotation"}
         assert found(data_source="pictures", annotation=told) == ["pictures/03.jpg", "pictures/04.jpg"]
+    wider = {"converter": "wider", "annotation_file": "annotation"}
+    (tmp_path / "annotation").write_text(f"../other/03.jpg\n{tmp_path}/other/04.jpg\n05.jpg\n")
+    assert found(data_source="pictures", annotation=wider) == ["pictures/05.jpg"]
+    assert len(found(data_source="../", dataset="/")) == 30
     (tmp_path / "annotation").write_text("{}")
     told = {"converter": "mscoco_detection", "annotation_file": "annotation"}
     with pytest.raises(Failure, match="cannot be read as an annotation"):

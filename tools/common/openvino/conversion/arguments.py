@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from .notation import (
     Input,
@@ -73,6 +73,17 @@ class Request:
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise Malformed(message)
+
+
+class _Once(argparse.Action):
+    """An option that what comes later, from a catalog, must not change."""
+
+    def __call__(
+        self, parser: object, namespace: argparse.Namespace, value: Any, option: str | None = None
+    ) -> None:
+        if getattr(namespace, self.dest) not in (self.default, value):
+            raise argparse.ArgumentError(self, f"is given twice, the second time as {value!r}")
+        setattr(namespace, self.dest, value)
 
 
 def _boolean(text: str) -> bool:
@@ -145,13 +156,15 @@ def _add_results(parser: argparse.ArgumentParser) -> None:
     )
     fp16 = "the same, as later releases say it"
     add("--compress_to_fp16", type=_boolean, nargs="?", const=True, metavar="True|False", help=fp16)
+    once: dict[str, Any] = {"action": _Once}
     add(
         "--model_name",
         "-n",
+        **once,
         metavar="NAME",
-        help="the name of the files (default: that of the model's)",
+        help="that of the files (default: the model's)",
     )
-    add("--output_dir", "-o", default=".", metavar="DIR", help="where they go (default: here)")
+    add("--output_dir", "-o", **once, default=".", metavar="DIR", help="where they go (default: here)")
     others = parser.add_argument_group("taken without effect").add_argument
     for name in IDLE_SWITCHES:
         others(name, action="store_true", help=argparse.SUPPRESS)

@@ -36,13 +36,17 @@ def convert(request: Request) -> Path:
     shapes = wanted_shapes(request, own)
     reshape(model, shapes, request.batch)
     model = build_in(model, request, is_tensorflow=framework == "tf")
-    name = request.model_name or _name_of(request)
+    name = _name_of(request)
     model.set_friendly_name(name)
     return save(model, Path(request.output_dir), name, half=request.half)
 
 
 def _name_of(request: Request) -> str:
-    """The model's own, as Model Optimizer names files when it is not told how."""
+    """The name that is told, or the model's own, as Model Optimizer has it."""
+    if request.model_name is not None:
+        if Path(request.model_name).name != request.model_name:
+            raise Failure(f"--model_name: {request.model_name!r} is not the name of a file")
+        return request.model_name
     file = request.input_model or request.input_meta_graph
     if file is None:
         return "saved_model"

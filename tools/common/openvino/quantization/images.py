@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from ..program import Failure
@@ -20,7 +20,7 @@ def find_images(root: Path, check: Check, count: int) -> list[Path]:
     They are those that the annotation names, when that is there; else all in the data set's folder;
     else, when there is none of its name, all in the folder of data sets. Raises Failure without any.
     """
-    named = (root / name for name in (check.data_source, check.dataset) if name)
+    named = (root / name for name in (check.data_source, check.dataset) if name and _stays_inside(name))
     folder = next((place for place in named if place.is_dir()), root)
     images = _annotated(root, folder, check.annotation) or _all_images(folder)
     if not images:
@@ -38,14 +38,22 @@ def _all_images(folder: Path) -> list[Path]:
 def _annotated(root: Path, folder: Path, annotation: Mapping[str, Any]) -> list[Path]:
     """The images that an annotation names; none where it is missing or not of a known kind."""
     key, read = _CONVERTERS.get(str(annotation.get("converter")), ("", _no_names))
-    file = root / str(annotation.get(key) or "")
-    if not file.is_file():
+    name = str(annotation.get(key) or "")
+    file = root / name
+    if not _stays_inside(name) or not file.is_file():
         return []
     try:
         names = read(file.read_text(encoding="utf-8"))
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise Failure(f"{file} cannot be read as an annotation: {error!r}") from None
-    return [path for path in (folder / name for name in names) if path.is_file()]
+    paths = (folder / name for name in names if _stays_inside(name))
+    return [path for path in paths if path.is_file()]
+
+
+def _stays_inside(name: str) -> bool:
+    """Whether a path that others wrote leads into the folder it is relative to."""
+    path = PurePath(name)
+    return not path.is_absolute() and not path.drive and ".." not in path.parts
 
 
 def _no_names(text: str) -> list[str]:
