@@ -12,10 +12,11 @@ OUT    ?= $(CURDIR)/out
 INPUTS := $(shell { cat pyproject.toml requirements*.in; find tools/common models -type f ! -path '*/__pycache__/*' | LC_ALL=C sort; } | cksum | cut -d' ' -f1)
 READY  := $(VENV)/ready-$(INPUTS)
 TESTS  := $(VENV)/ready-test-$(INPUTS)
+DEMO   := $(VENV)/ready-demo-$(INPUTS)
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --config-settings editable_mode=strict
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check interop bench bench-quick soak dist train system clean
+.PHONY: help run demo test check interop bench bench-quick soak dist train system clean
 
 help: ## Show this list.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/ /' | awk '{ name = $$1; $$1 = ""; printf "  make %-13s%s\n", name, $$0 }'
@@ -24,6 +25,9 @@ run: $(READY) ## Set up, download the demo models into out/, and print their eve
 	@cd tools && $(BIN)/python downloader.py --name 'prob-*' -j8 --progress_format=json --output_dir '$(OUT)'
 	@cd tools && $(BIN)/python info_dumper.py --name 'prob-*' > '$(OUT)/models.json'
 	@echo "The models are in $(OUT), what is known about them in $(OUT)/models.json." >&2
+
+demo: $(DEMO) ## Download, convert and quantize the demo models in build/demo, and measure them after each step.
+	$(BIN)/python models/demo/whole_way.py --output_dir build/demo
 
 test: $(TESTS) system ## Set up and run all tests.
 	$(BIN)/python -m pytest -n 2 --dist worksteal
@@ -88,6 +92,10 @@ $(PYTORCH)/ready: requirements-training.in
 $(READY): $(VENV)/bin/python
 	rm -rf $(VENV)/ready-* build/__editable__.*
 	$(INSTALL) -e .
+	touch $@
+
+$(DEMO): $(READY)
+	$(INSTALL) -e '.[converter,quantizer]' scikit-learn
 	touch $@
 
 $(TESTS): $(READY)

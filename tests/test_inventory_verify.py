@@ -21,8 +21,8 @@ from modelzoo.run.postprocess import reserve
 
 from tests.conftest import ROOT, tool
 from tests.installed import A, B, Place
+from tests.nobody import NOBODY
 from tests.servers.faulty import FaultyServer
-from tests.test_unreadable import NOBODY
 from tests.zoo import add_local_model, tree
 
 SCHEMA = jsonschema.Draft202012Validator(json.loads((ROOT / "docs/events.schema.json").read_text()))

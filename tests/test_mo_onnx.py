@@ -86,10 +86,8 @@ def test_an_inner_tensor_becomes_the_input(images: Path) -> None:
 
 
 def test_what_is_cut_off_need_not_be_known(tmp_path: Path) -> None:
-    from openvino import frontend
-
     file = write_images(tmp_path / "odd.onnx", end="Oddity")
-    with pytest.raises(frontend.OpConversionFailure, match="Oddity"):
+    with pytest.raises(Exception, match="Oddity"):
         mo(file)
     with pytest.raises(Failure, match="no conversion for these operations: answers"):
         mo(file, "--output=logits,answers")
@@ -167,7 +165,7 @@ def test_means_scales_and_channels(
 ) -> None:
     prepared = preprocessed(IMAGE, mean, scale, reverse=reverse)
     (expected,) = onnx_answer(images, {"image": prepared}, ["answers"])
-    for precision, tolerance in (("FP32", FP32), ("FP16", 20 * FP16)):
+    for precision, tolerance in (("FP32", FP32), ("FP16", 10 * FP16)):
         (found,) = ir_answer(mo(images, *arguments, f"--data_type={precision}"), {"image": IMAGE})
         assert close(found, expected, tolerance)
 
@@ -248,7 +246,7 @@ def test_demo_models(tmp_path: Path, name: str) -> None:
     source = Path(model.config_dir) / f"{name}.onnx"
     scale = np.float32(255 if is_image else 1)
     (expected,) = onnx_answer(source, {info["name"]: given / scale}, ["probabilities"])
-    for precision, tolerance in (("FP32", FP32), ("FP16", 0.01)):
+    for precision, tolerance in (("FP32", FP32), ("FP16", 10 * FP16)):
         base = [f"--output_dir={tmp_path}", f"--model_name={name}", f"--data_type={precision}"]
         xml = convert(parse([*base, *arguments]))
         assert close(ir_answer(xml, {info["name"]: given})[0], expected, tolerance)

@@ -43,7 +43,7 @@ def test_every_command_runs(
 
 def test_examples_are_there() -> None:
     assert len(FIRST) == 4
-    assert len(ROWS) == 5
+    assert len(ROWS) == 6
 
 
 def test_the_list_of_files_is_that_of_vaimm(tmp_path: Path) -> None:

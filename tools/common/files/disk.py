@@ -8,7 +8,7 @@ import os
 import stat
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -165,6 +165,17 @@ def free_space(path: Path) -> int:
 
     with storage_errors(path):
         return shutil.disk_usage(existing_parent(path)).free
+
+
+def walk(root: str | Path) -> Iterator[tuple[str, list[str], list[str]]]:
+    """What os.walk gives, but OSError for a folder that cannot be looked into: it may hold anything."""
+    for place, folders, files in os.walk(root, onerror=_raise):
+        os.stat(os.path.join(place, "."))  # names may be listed where nothing can be opened
+        yield place, folders, files
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def device(path: Path) -> int:

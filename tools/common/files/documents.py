@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import codecs
 import functools
-import os
-import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,10 +22,10 @@ from yaml import (
 )
 
 from ..errors import CatalogError
+from .bounded import read_bounded
 
 MAX_BYTES = 1 << 20  # real ones have some kilobytes, and a byte can become a kilobyte of values
 MAX_DEPTH = 64
-_USUAL = 1 << 16  # bytes to make room for at first
 
 _Base: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -55,15 +52,7 @@ def read_yaml(path: str | Path, name: str, model: str = "") -> Any:
     `name` and `model` are what the error calls the file, and the model it is about.
     """
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe or a device could block for ever
-            raise CatalogError("is not a regular file")
-        with open(path, "rb") as file:
-            data = file.read(_USUAL)
-            if len(data) == _USUAL:
-                data += file.read(MAX_BYTES + 1 - _USUAL)
-        return parse_yaml(data)
-    except OSError as error:
-        raise CatalogError(f"cannot be read: {error.strerror}", file=name, model=model) from None
+        return parse_yaml(read_bounded(path, MAX_BYTES))
     except CatalogError as error:
         raise CatalogError(error.problem, file=name, model=model) from None
 
@@ -81,20 +70,6 @@ def parse_yaml(data: bytes) -> Any:
         raise CatalogError(f"is not valid YAML: {_one_line(error)}") from None
     except (UnicodeDecodeError, ValueError, RecursionError) as error:
         raise CatalogError(f"is not valid YAML: {error}") from None
-
-
-def read_bytes(path: Path, name: str, limit: int) -> bytes:
-    """The bytes of a file without a byte order mark; CatalogError when it cannot be a document."""
-    try:
-        if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe or a device could block for ever
-            raise CatalogError("is not a regular file", file=name)
-        with open(path, "rb") as file:
-            data = file.read(limit + 1)
-    except OSError as error:
-        raise CatalogError(f"cannot be read: {error.strerror}", file=name) from None
-    if len(data) > limit:
-        raise CatalogError(f"is larger than {limit} bytes", file=name)
-    return data.removeprefix(codecs.BOM_UTF8)
 
 
 def _load(text: str) -> Any:

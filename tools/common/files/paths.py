@@ -18,6 +18,12 @@ MANIFEST = "manifest.json"
 PARTIAL_SUFFIX = ".download"
 """What the name of a file in flight ends with."""
 
+ARCHIVES = {
+    ".tar.gz": "gztar", ".tar.bz2": "bztar", ".tar.xz": "xztar", ".zip": "zip", ".tar": "tar",
+    ".tgz": "gztar", ".tbz": "bztar", ".txz": "xztar",
+}  # fmt: skip
+"""How the names of archives end, and their formats."""
+
 _CODE = (".py", ".pyc", ".pyo", ".pyd")
 
 _RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³]) *(\..*)?", re.I)
@@ -25,6 +31,20 @@ _OURS = re.compile(rf"{re.escape(STATE_DIR)}|modelz~[0-9]+", re.I)
 _INVISIBLE = ("Cc", "Cf", "Cs", "Zl", "Zp")
 _NOT_ON_WINDOWS = frozenset('<>:"|?*')
 _IN_FLIGHT = (PARTIAL_SUFFIX, PARTIAL_SUFFIX + ".json")
+
+
+def archive_stem(name: str) -> str:
+    """A file name without the ending of an archive."""
+    return name[: len(name) - len(_archive_ending(name))]
+
+
+def archive_format(name: str) -> str | None:
+    """The format of an archive of this name, None where it is no archive's."""
+    return ARCHIVES.get(_archive_ending(name))
+
+
+def _archive_ending(name: str) -> str:
+    return next((ending for ending in ARCHIVES if name.lower().endswith(ending)), "")
 
 
 def safe_path(name: str) -> PurePosixPath:

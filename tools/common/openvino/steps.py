@@ -7,10 +7,12 @@ import shlex
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePath
+from typing import Any
 
 import msgspec
 
 from ..model import Model
+from .described import input_arguments
 from .locate import HERE, Tool
 
 PRE_CONVERT = "pre-convert.py"
@@ -31,6 +33,7 @@ class Subject(msgspec.Struct, frozen=True):
     quantization_output_precisions: tuple[str, ...]
     model_optimizer_args: tuple[str, ...] | None
     conversion_to_onnx_args: tuple[str, ...] | None
+    input_info: tuple[dict[str, Any], ...] = ()
 
     @property
     def runs_code(self) -> bool:
@@ -172,7 +175,7 @@ def _onnx_step(task: Conversion, args: Sequence[str], variables: dict[str, str],
 def _ir_step(
     task: Conversion, precision: str, framework: str, variables: dict[str, str], output: Path
 ) -> Step:
-    name, args = task.subject.name, task.subject.model_optimizer_args or ()
+    name, args = task.subject.name, _optimizer_args(task)
     data_type = precision.partition("-")[0]
     if task.tool.by_compression:
         typed = f"--compress_to_fp16={data_type == 'FP16'}"
@@ -193,6 +196,13 @@ def _ir_step(
         meaning=(f"--framework={framework}", typed, name, *args, *task.extra_args, task.tool.version),
         wanted=(".xml", ".bin"),
     )
+
+
+def _optimizer_args(task: Conversion) -> tuple[str, ...]:
+    """The model's arguments, with what only its `input_info` tells."""
+    args = task.subject.model_optimizer_args or ()
+    layouts = task.tool.bundled or task.tool.by_compression
+    return (*args, *input_arguments(args, task.subject.input_info, layouts=layouts))
 
 
 def _substituted(args: Sequence[str], variables: dict[str, str]) -> list[str]:

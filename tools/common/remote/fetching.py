@@ -6,16 +6,17 @@ import os
 import re
 import shutil
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
 from ..errors import CatalogError, ModelZooError, Reason, TransferError, UnsafePathError
 from ..files.archives import MAX_ENTRIES, unpack
-from ..files.disk import storage_errors
-from ..files.paths import safe_path
+from ..files.disk import storage_errors, walk
+from ..files.paths import archive_format, archive_stem, safe_path
 from ..model import ModelFile, Origin
-from ..references import GitHubReference, LocalReference, Reference, archive_stem, is_archive
+from ..references import GitHubReference, LocalReference, Reference
 from ..transfer.engine import Engine, Job
 from ..transfer.file import bring
 from ..web.credentials import mask
@@ -58,7 +59,7 @@ def _archive(reference: Reference) -> tuple[str, str]:
     if isinstance(reference, GitHubReference):
         return "source.zip", reference.archive_url
     path = reference.path if isinstance(reference, LocalReference) else reference.url.partition("?")[0]
-    if not is_archive(path):
+    if archive_format(path) is None:
         raise ModelZooError(f"{mask(path)} is neither a folder nor an archive that can be unpacked")
     return "source" + path[len(archive_stem(path)) :].lower(), reference.url
 
@@ -126,20 +127,29 @@ def _drop_left_behind(content: Path) -> None:
 
 def _copy(source: Path, content: Path) -> None:
     """Copy a folder as an archive of it would be unpacked: no links, no odd names; nothing hidden."""
-    if not source.is_dir():
-        raise ModelZooError(f"{source}: no such folder or archive", Reason.NOT_FOUND)
-    count = 0
-    for path, folders, files in os.walk(source):
+    try:
+        for number, (path, name) in enumerate(_entries(source), 1):
+            if number > MAX_ENTRIES:
+                raise CatalogError(f"holds more than {MAX_ENTRIES} entries", file=str(source))
+            _require_plain(path, name)
+            if path.is_dir():
+                (content / name).mkdir()
+            else:
+                shutil.copy2(path, content / name)
+    except (FileNotFoundError, NotADirectoryError):
+        raise ModelZooError(f"{source}: no such folder or archive", Reason.NOT_FOUND) from None
+    except PermissionError as error:
+        where = str(Path(error.filename))
+        raise CatalogError(f"cannot be read: {error.strerror}", file=where) from None
+
+
+def _entries(source: Path) -> Iterator[tuple[Path, str]]:
+    """What is in a folder, each folder before what it holds, and the relative names; raises OSError."""
+    for path, folders, files in walk(source):
         folders[:] = sorted(f for f in folders if f[0] != "." and f not in _LEFT_BEHIND)
-        below = Path(path).relative_to(source)
         for name in [*folders, *sorted(files)]:
-            _require_plain(Path(path, name), (below / name).as_posix())
-        (content / below).mkdir(exist_ok=True)
-        for name in files:
-            count += 1
-            if count > MAX_ENTRIES:
-                raise CatalogError(f"holds more than {MAX_ENTRIES} files", file=str(source))
-            shutil.copy2(Path(path, name), content / below / name)
+            whole = Path(path, name)
+            yield whole, whole.relative_to(source).as_posix()
 
 
 def _require_plain(path: Path, name: str) -> None:

@@ -20,7 +20,7 @@ import msgspec
 from ..checksum import file_checksum
 from ..errors import ConsentRequired
 from ..files.claiming import claim
-from ..files.disk import storage_errors, write_whole
+from ..files.disk import storage_errors, walk, write_whole
 from ..files.paths import PARTIAL_SUFFIX
 
 MAX_BYTES = 64 << 20
@@ -113,7 +113,7 @@ def is_given(folder: Path) -> bool:
 
 def digests(folder: Path) -> Iterator[tuple[str, str]]:
     """The relative path and SHA-256 of every file that came with a source, sorted; raises OSError."""
-    for path, folders, names in os.walk(folder):
+    for path, folders, names in walk(folder):
         folders[:] = sorted(f for f in folders if f != "__pycache__")
         links = [f for f in folders if os.path.islink(os.path.join(path, f))]
         for name in sorted([*names, *links]):

@@ -13,7 +13,8 @@ from urllib.parse import quote
 import msgspec
 
 from ...errors import CatalogError, UnsafePathError
-from ...files.json_documents import parse_json, read_bytes
+from ...files.bounded import read_bounded
+from ...files.json_documents import MAX_BYTES, parse_json
 from ...files.paths import clash, safe_path
 from ...gpu import FAMILIES
 from ...model import Model, ModelFile, Origin, Retries
@@ -80,7 +81,7 @@ _REQUIRED = ("shortName", "version", "backends")
 
 def read_header(path: Path) -> bytes | None:
     """The bytes of a file that describes a model; None for other JSON. Raises CatalogError."""
-    data = read_bytes(path)
+    data = read_bounded(path, MAX_BYTES)
     try:
         document = parse_json(data, _Values)
     except CatalogError as error:

@@ -14,7 +14,6 @@ from ...reporting.stream import warn
 from ...reporting.table import count, table
 from ...sources import active
 from ..installed import (
-    add_format,
     add_installed,
     add_progress,
     chosen_installed,
@@ -23,7 +22,7 @@ from ..installed import (
     show,
     transfer_progress,
 )
-from ..options import Parser, file_path, number
+from ..options import Parser, add_format, file_path, number
 from ..session import FAILED, OK
 
 

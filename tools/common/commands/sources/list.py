@@ -29,6 +29,8 @@ def run(options: Any) -> int:
         write_all(document([facts(source) | {"models": count} for source, count in rows]))
     elif rows:
         write_text(_table(rows))
+    else:
+        warn("no source is registered (see sources.py register)")
     return OK
 
 

@@ -10,6 +10,8 @@ from typing import Any
 from ..program import Failure
 from .notation import Input, Port
 
+_UNCONVERTED = ("FrameworkNode", "NotSupportedONNXNode")
+"""How types of operations end, of which OpenVINO knows none; the second until 2025."""
 _FUNCTION = re.compile(r"^(?:(?:Stateful)?PartitionedCall(?:_\d+)?/)+")
 """What names in a SavedModel begin with where its functions were written out into one graph."""
 
@@ -110,7 +112,7 @@ def _before(results: Sequence[Any]) -> Iterator[Any]:
 
 def refuse_unconverted(model: Any) -> None:
     """Raise Failure where OpenVINO knows no operation of its own for one of the model's."""
-    left = [op for op in model.get_ordered_ops() if op.get_type_name().endswith("FrameworkNode")]
+    left = [op for op in model.get_ordered_ops() if op.get_type_name().endswith(_UNCONVERTED)]
     if left:
         names = ", ".join(dict.fromkeys(op.get_friendly_name() for op in left))
         raise Failure(f"OpenVINO has no conversion for these operations: {names}")

@@ -7,8 +7,8 @@ from typing import Any
 from ....cache.contents import CacheInfo, cache_info
 from ....files.disk import readable
 from ....reporting.table import count, table
-from ...installed import add_cache_dir, add_format, cache_dir, show
-from ...options import Parser
+from ...installed import add_cache_dir, cache_dir, show
+from ...options import Parser, add_format
 from ...session import OK
 
 

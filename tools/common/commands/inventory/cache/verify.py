@@ -8,8 +8,8 @@ from ....files.disk import readable
 from ....keeping.cache_upkeep import CacheVerification
 from ....keeping.functions import verify_cache
 from ....reporting.table import count, table
-from ...installed import add_cache_dir, add_format, add_progress, cache_dir, hashing_progress, show
-from ...options import Parser
+from ...installed import add_cache_dir, add_progress, cache_dir, hashing_progress, show
+from ...options import Parser, add_format
 from ...session import FAILED, OK
 
 
