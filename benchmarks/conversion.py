@@ -1,9 +1,8 @@
-"""What a conversion costs, with the bundled program: `python -m benchmarks.conversion [--output FILE]`."""
+"""What a conversion costs, with the bundled program: `python -m benchmarks.conversion`."""
 
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import shutil
 import statistics
@@ -153,11 +152,18 @@ def speed(root: Path) -> str:
 
 def peak(command: list[str]) -> float:
     """The most memory that a command has had, in MiB."""
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f"{command}: {status}")
-    return usage.ru_maxrss / 1024
+    # A child begins with what its parent has: the parent must be a small one.
+    code = (
+        "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, stdout=2); "
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code, *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        check=True,
+    )
+    return int(done.stdout) / 1024
 
 
 def memory(root: Path) -> str:
