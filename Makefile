@@ -50,6 +50,9 @@ bench-quick: $(TESTS) ## The same in smaller sizes, printed (five minutes).
 	@sh tests/system-packages.sh nginx:nginx-light aria2c:aria2 curl:curl wget:wget mkfs.xfs:xfsprogs
 	$(BIN)/python -m benchmarks --quick
 
+bench-convert: $(TESTS) ## Measure conversions; writes benchmarks/CONVERSION.md (two minutes).
+	$(BIN)/python -m benchmarks.conversion
+
 soak: $(TESTS) ## Kill downloaders at random, with a server that fails at random; prints figures (three minutes).
 	$(BIN)/python -m benchmarks.soak
 

@@ -18,7 +18,7 @@ from ..openvino.work import Task
 from ..reporting.stream import warn
 from . import conversions
 from .conversions import Skip, ToolParser, wanted_precisions
-from .options import chosen, file_path, print_names
+from .options import chosen, folder_path, print_names
 from .session import OK
 
 _EXTRA = "MODELZOO_ADD_MO_ARG"
@@ -51,14 +51,14 @@ def _parser(program: str) -> ToolParser:
     parser.add_value(
         "-d",
         "--download_dir",
-        type=file_path,
+        type=folder_path,
         metavar="DIR",
         help="where the downloaded models are (default: the current folder)",
     )
     parser.add_value(
         "-o",
         "--output_dir",
-        type=file_path,
+        type=folder_path,
         metavar="DIR",
         help="where to put converted models (default: the download_dir)",
     )

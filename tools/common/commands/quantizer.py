@@ -16,7 +16,7 @@ from ..openvino.work import explained
 from ..reporting.stream import warn
 from . import conversions
 from .conversions import Skip, ToolParser, wanted_precisions
-from .options import chosen, file_path, print_names
+from .options import chosen, folder_path, print_names
 from .session import OK
 
 
@@ -47,15 +47,15 @@ def _parser(program: str) -> ToolParser:
     add = parser.add_value
     add(
         "--model_dir",
-        type=file_path,
+        type=folder_path,
         metavar="DIR",
         help="where the converted models are (default: the current folder)",
     )
-    add("--dataset_dir", type=file_path, metavar="DIR", help="where the data sets are; is required")
+    add("--dataset_dir", type=folder_path, metavar="DIR", help="where the data sets are; is required")
     add(
         "-o",
         "--output_dir",
-        type=file_path,
+        type=folder_path,
         metavar="DIR",
         help="where to put quantized models (default: the model_dir)",
     )
