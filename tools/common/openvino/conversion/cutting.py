@@ -74,6 +74,8 @@ def cut(model: Any, inputs: Sequence[Input], outputs: Sequence[Port]) -> Any:
     named = {parameter.get_friendly_name() for parameter in first}
     others = [p for p in model.get_parameters() if p.get_friendly_name() not in named]
     kept = [p for p in (*first, *others) if p.get_friendly_name() in reachable]
+    if not (inputs or outputs) and len(kept) == len(model.get_parameters()):
+        return model  # with whatever state it keeps
     return openvino.Model(results, kept, model.get_friendly_name())
 
 
