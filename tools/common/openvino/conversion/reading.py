@@ -35,8 +35,10 @@ def read(request: Request, framework: str) -> Any:
         freeze(model, request)
     else:
         model = _read_tensorflow(files, request)
-        for node in (*model.get_parameters(), *model.get_results()):
-            _add_short_names(node.output(0))
+        for parameter in model.get_parameters():
+            _add_short_names(parameter.output(0))
+        for result in model.get_results():
+            _add_short_names(result.input_value(0))
     return model
 
 
