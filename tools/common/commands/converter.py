@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from ..model import KNOWN_PRECISIONS
-from ..openvino.converting import convert as convert
 from ..openvino.converting import obstacle, reason_to_skip, show
 from ..openvino.locate import MODEL_OPTIMIZER, Tool, find, probe
 from ..openvino.output import Output, skip
