@@ -47,6 +47,10 @@ class UsageError(ModelZooError):
     """The caller asked for something that makes no sense: exit status 2."""
 
 
+class InvalidValueError(UsageError, ValueError):
+    """A value that can be none of what is asked for; a ValueError for those who call us as audmodel."""
+
+
 class SelectionError(ModelZooError):
     """No model, source or precision of that name; `near` holds names that the caller may have meant."""
 
@@ -54,6 +58,10 @@ class SelectionError(ModelZooError):
         hint = f" Did you mean {', '.join(near)}?" if near else ""
         super().__init__(message + hint, Reason.NOT_FOUND)
         self.near = tuple(near)
+
+
+class UnknownModelError(SelectionError, RuntimeError):
+    """No repository has it; a RuntimeError for those who call us as audmodel."""
 
 
 class CatalogError(ModelZooError):
