@@ -6,10 +6,10 @@ own, which is the only one that is read beside YAML's: others would run code tha
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 import yaml
@@ -35,7 +35,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     """What was published, by whom and when; it never changes."""
 
     author: str | None
-    date: datetime.date | str
+    date: dt.date | str
     name: str
     parameters: dict[str, Any]
     subgroup: str = ""
@@ -112,7 +112,7 @@ def _first_line(error: Exception) -> str:
 def parse_header(data: bytes, file: str) -> Header:
     """The header in these bytes; CatalogError, which names the file, for what is none."""
     document = _mapping(data, file)
-    values = {key: document.get(key) for key in _KEYS}
+    values: dict[str, Any] = {key: document.get(key) for key in _KEYS}
     values["subgroup"] = values["subgroup"] or ""
     values["parameters"] = {} if values["parameters"] is None else values["parameters"]
     for key, kinds, expected in _EXPECTED:
@@ -126,7 +126,7 @@ def parse_header(data: bytes, file: str) -> Header:
 
 _EXPECTED: tuple[tuple[str, tuple[type, ...], str], ...] = (
     ("author", (str, type(None)), "text"),
-    ("date", (datetime.date, str), "a date"),
+    ("date", (dt.date, str), "a date"),
     ("name", (str,), "text"),
     ("parameters", (dict,), "a mapping"),
     ("subgroup", (str,), "text"),
@@ -225,6 +225,11 @@ class _Look:
         elif isinstance(event, CollectionEndEvent):
             self._close()
 
+    def _meant(self, event: Any) -> tuple[int, int]:
+        if event.anchor not in self._anchors:
+            self._refuse(event, f"the alias {event.anchor[:80]} stands for nothing that is complete")
+        return self._anchors[event.anchor]
+
     def _close(self) -> None:
         anchor, before, levels = self._open.pop()
         if anchor is not None:
@@ -241,5 +246,5 @@ class _Look:
         if self._open:
             self._open[-1][2] = max(self._open[-1][2], levels)
 
-    def _refuse(self, event: Any, problem: str) -> None:
+    def _refuse(self, event: Any, problem: str) -> NoReturn:
         raise CatalogError(f"line {event.start_mark.line + 1}: {problem}", file=self._file)
