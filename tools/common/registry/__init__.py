@@ -1,0 +1,1 @@
+"""A registry of versioned, parametrised models in shared storage, in the layout of audmodel."""
