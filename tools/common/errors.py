@@ -27,6 +27,7 @@ class Reason(str, Enum):
     POSTPROCESSING_FAILED = "postprocessing_failed"
     INVALID_CATALOG = "invalid_catalog"
     INVALID_REQUEST = "invalid_request"
+    ALREADY_PUBLISHED = "already_published"
     CONSENT_REQUIRED = "consent_required"
     INTERRUPTED = "interrupted"
 
@@ -58,6 +59,18 @@ class SelectionError(ModelZooError):
         hint = f" Did you mean {', '.join(near)}?" if near else ""
         super().__init__(message + hint, Reason.NOT_FOUND)
         self.near = tuple(near)
+
+
+class MissingFolderError(UsageError, FileNotFoundError):
+    """What should be published is no folder."""
+
+
+class AlreadyPublishedError(ModelZooError, RuntimeError):
+    """The repository has this very model, or somebody is publishing it; `uid` names it."""
+
+    def __init__(self, uid: str, problem: str) -> None:
+        super().__init__(f"{uid}: {problem}", Reason.ALREADY_PUBLISHED)
+        self.uid = uid
 
 
 class UnknownModelError(SelectionError, RuntimeError):
