@@ -48,6 +48,8 @@ class Source(msgspec.Struct, frozen=True):
     """The models themselves, where nothing has to be read to know them."""
     home: str = ""
     """The `home` of its models, where the format does not say it."""
+    url: str = ""
+    """Where it is, when that is no path."""
     lenient: bool = False
     """Whether its errors are only warned about: it was not asked for, and others can do without it."""
 
