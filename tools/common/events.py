@@ -218,9 +218,9 @@ class PublishEnd(Event, frozen=True, tag="publish_end"):
 
     model: str
     successful: bool
+    seconds: Seconds
     size: Size | None = None
     checksum: str | None = None
-    seconds: Seconds
     reason: Reason | None = None
     message: str | None = None
 
