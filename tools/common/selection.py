@@ -140,7 +140,7 @@ def _matching(models: Sequence[M], patterns: Sequence[str]) -> list[M]:
             found = _latest(named[pattern], pattern)
             _refuse_doubt(pattern, found)
         else:
-            found = _fitting(models, _matcher(pattern))
+            found = _fitting(models, pattern)
         if not found:
             raise SelectionError(f'No matching models: "{pattern}".', near_names(models, pattern))
         chosen.update((m.id, m) for m in found)
@@ -166,7 +166,7 @@ def _latest(models: Sequence[M], name: str) -> list[M]:
     versions: dict[tuple[str, str], list[M]] = {}
     for m in models:
         if m.family:
-            exact = name in _own_names(m)
+            exact = name in (*_own_names(m), *_titles_of_version(m))
             versions.setdefault((m.source, m.name if exact else f"@{m.family}"), []).append(m)
             continue
         base = base_name(m.name, m.version)
@@ -181,20 +181,18 @@ def _newest(models: Sequence[M]) -> M:
     return max(models, key=lambda m: version_key(m.version))
 
 
-def _fitting(models: Iterable[M], fits: Callable[[str], object]) -> list[M]:
+def _fitting(models: Iterable[M], pattern: str) -> list[M]:
     """The models with a name that fits; by what they share with other versions only the latest."""
-    found, latest = [], dict[tuple[str, str], M]()
-    for m in models:
-        if any(map(fits, _own_names(m))):
-            found.append(m)
-        elif any(map(fits, _shared_names(m))):
-            found.append(m)
-            key = m.source, m.family
-            latest[key] = _newest((latest[key], m)) if key in latest else m
-    if not latest:
-        return found
-    by_title = {id(m) for m in latest.values()}
-    return [m for m in found if id(m) in by_title or any(map(fits, _own_names(m)))]
+    fits = _matcher(pattern)
+
+    def own(m: M) -> bool:
+        names = (*_own_names(m), *(_titles_of_version(m) if "@" in pattern else ()))
+        return any(map(fits, names))
+
+    found = [(m, own(m)) for m in models if any(map(fits, _names(m)))]
+    latest = _latest([m for m, is_own in found if not is_own], pattern)
+    chosen = {(m.source, m.name) for m in latest}
+    return [m for m, is_own in found if is_own or (m.source, m.name) in chosen]
 
 
 def _matcher(pattern: str) -> Callable[[str], object]:
@@ -207,6 +205,7 @@ def _names(model: _Selectable) -> Iterable[str]:
     """What a model answers to."""
     yield from _own_names(model)
     yield from _shared_names(model)
+    yield from _titles_of_version(model)
 
 
 def _shared_names(model: _Selectable) -> Iterable[str]:
@@ -214,6 +213,12 @@ def _shared_names(model: _Selectable) -> Iterable[str]:
     for name in model.titles:
         yield name
         yield f"{model.source}:{name}"
+
+
+def _titles_of_version(model: _Selectable) -> Iterable[str]:
+    """Those with its version, which means exactly this one."""
+    for name in _shared_names(model):
+        yield f"{name}@{model.version}"
 
 
 def _own_names(model: _Selectable) -> Iterable[str]:
@@ -227,7 +232,6 @@ def _own_names(model: _Selectable) -> Iterable[str]:
         forms = [base, fiftyone_name(base, version)]
     else:
         forms = [] if version is None else [f"{base}@{version}", fiftyone_name(base, version)]
-    forms += [f"{title}@{version}" for title in model.titles]
     for name in forms:
         yield name
         yield f"{model.source}:{name}"

@@ -20,7 +20,6 @@ from typing import Any, BinaryIO
 import msgspec
 
 from ..model import Model
-from ..user_folders import INDEX_VARIABLE as VARIABLE
 from ..user_folders import index_folder
 from ..version import VERSION
 

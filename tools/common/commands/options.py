@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
+import msgspec
+
 from ..catalog import NAMED, SOURCE_VARIABLE, Choice, choose
 from ..errors import InvalidValueError, UsageError
 from ..gpu import FAMILIES
@@ -187,7 +189,14 @@ def add_selection(parser: Parser) -> None:
             metavar="PAT[,PAT...]",
             help=what,
         )
-    narrow.add_argument(
+    add_param(narrow)
+    add_sources(parser)
+    add_backend(parser)
+
+
+def add_param(to: argparse._ActionsContainer) -> None:
+    """The option that selects by parameters."""
+    to.add_argument(
         "--param",
         action="append",
         type=condition,
@@ -195,8 +204,6 @@ def add_selection(parser: Parser) -> None:
         metavar="NAME=VALUE",
         help="only models with this parameter, also NAME>=VALUE and other comparisons; can be repeated",
     )
-    add_sources(parser)
-    add_backend(parser)
 
 
 def add_format(parser: Parser) -> None:
@@ -250,6 +257,8 @@ def chosen(options: Any, warn: Callable[[str], None]) -> Choice:
     )
     variants = wanted_variants(options.backend, options.gpu)
     sources = with_urls(options)
+    if getattr(options, "offline", False):
+        sources = tuple(msgspec.structs.replace(source, offline=True) for source in sources)
     return choose(sources, filters, lambda message: warn(f"warning: {message}"), variants)
 
 

@@ -40,6 +40,8 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     parameters: dict[str, Any]
     subgroup: str = ""
     version: str
+    group: str = ""
+    """The folder of its archive's folder, where that does not follow from name and subgroup."""
 
 
 _KEYS = ("author", "date", "name", "parameters", "subgroup", "version")

@@ -1,4 +1,4 @@
-"""What is known of a repository's headers: a file in the user's cache folder, so that few are read again.
+"""The headers of a repository that were read before, in a file of the user's cache folder.
 
 Headers never change, so one of the same size and version is the same. Nothing depends on the file: one
 that is missing, damaged or not ours is made again.

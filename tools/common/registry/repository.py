@@ -15,8 +15,9 @@ from ..versions import release_key
 from . import layout
 from .digests import Digests, parse_digests
 from .headers import Header, parse_alias, parse_aliases, parse_header, parse_meta
-from .identifiers import Uid
+from .identifiers import Uid, is_legacy
 from .known import Known
+from .old_repositories import old_headers
 from .storage import Entry, Storage
 
 READERS = 32
@@ -45,7 +46,7 @@ class Repository:
 
     def exists(self, uid: Uid) -> bool:
         """Whether the model is there: its header is what makes it exist."""
-        return self.storage.exists(layout.header_key(uid))
+        return self.storage.exists(layout.header_key(uid)) or uid in self._old(uid.short_id)
 
     def header_bytes(self, uid: Uid) -> bytes:
         """The header as it is written; raises UnknownModelError."""
@@ -58,7 +59,20 @@ class Repository:
 
     def header(self, uid: Uid) -> Header:
         """What was published; raises UnknownModelError."""
-        return self.parsed(self.header_bytes(uid), uid)
+        try:
+            return self.parsed(self.header_bytes(uid), uid)
+        except UnknownModelError:
+            if old := self._old(uid.short_id).get(uid):
+                return old
+            raise
+
+    def archive_key(self, uid: Uid, header: Header) -> str:
+        """Where the archive is; raises UnsafePathError."""
+        return layout.archive_key(uid, header.name, header.group or header.subgroup)
+
+    def _old(self, model: str, warn: Warn = lambda message: None) -> dict[Uid, Header]:
+        """The models of old lookup files, where the model can be one of them."""
+        return old_headers(self.storage, warn) if is_legacy(model) else {}
 
     def parsed(self, data: bytes, uid: Uid) -> Header:
         """The header in these bytes, which has to be of this model; raises CatalogError."""
@@ -97,7 +111,9 @@ class Repository:
     def versions(self, model: str) -> list[str]:
         """The versions of a short id, the latest last."""
         found = map(layout.header_of, (e.key for e in self.storage.list(f"{layout.UIDS}/{model}")))
-        return sorted((uid.version for uid in found if uid), key=release_key)
+        versions = {uid.version for uid in found if uid}
+        versions |= {uid.version for uid in self._old(model) if uid.short_id == model}
+        return sorted(versions, key=release_key)
 
     def headers(self, warn: Warn) -> dict[Uid, Header]:
         """The headers of all models; one that cannot be read is warned about and left out."""
@@ -113,7 +129,7 @@ class Repository:
         if known:
             read = {entries[uid].key: header for uid, header in new.items() if header}
             known.update((entries[uid] for uid in headers), read)
-        return headers
+        return old_headers(self.storage, warn) | headers
 
     def known_headers(self) -> dict[Uid, Header]:
         """Those that were read before, without asking anybody."""
@@ -130,7 +146,7 @@ class Repository:
         """What proves the archive: what was published with it, else what its storage keeps of it."""
         if digests := self.digests(uid):
             return Proof(digests.archive.size, digests.checksum, digests)
-        key = layout.archive_key(uid, header.name, header.subgroup)
+        key = self.archive_key(uid, header)
         with contextlib.suppress(TransferError, StorageError):  # the transfer says it better
             return Proof(None, self.storage.checksum(key))
         return Proof(None, None)
