@@ -83,7 +83,7 @@ def find(
         frameworks=_several(framework),
         licenses=_several(license),
         tags=_several(tag),
-        parameters=tuple(_conditions(param)),
+        parameters=tuple(conditions(param)),
     )
     return list(_choose(filters, sources, wanted_variants(backend, gpu)).models())
 
@@ -228,7 +228,7 @@ def warn(message: str) -> None:
     warnings.warn(message, stacklevel=depth)
 
 
-def _conditions(param: Names | Mapping[str, Any]) -> Iterator[Condition]:
+def conditions(param: Names | Mapping[str, Any]) -> Iterator[Condition]:
     if isinstance(param, Mapping):
         for name, value in param.items():
             yield Condition(name, "=", str(value), value)
