@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from .errors import Interrupted, ModelZooError
 from .events import Event, Report
 from .model import Model
 from .outcome import Summary
+from .parameters import Condition, parse_condition
 from .requirements import Level, ensure, parse_level
 from .running import Listener, fetch, make_cache, make_engine
 from .selection import Filters, parse_precisions
@@ -64,12 +65,14 @@ def find(
     framework: Names = (),
     license: Names = (),  # noqa: A002 - the option's name
     tag: Names = (),
+    param: Names | Mapping[str, Any] = (),
     sources: Sources = (),
     backend: str | None = None,
     gpu: str | None = None,
 ) -> list[Model]:
     """The models that the filters mean; names may be patterns, None means all.
 
+    `param` are conditions like `"sampling_rate>=16000"`, or a mapping of parameters to their values.
     Models for several backends (Topaz Video AI) have the files for this one alone.
     Raises SelectionError for a name that matches nothing, CatalogError for a broken catalog.
     """
@@ -80,6 +83,7 @@ def find(
         frameworks=_several(framework),
         licenses=_several(license),
         tags=_several(tag),
+        parameters=tuple(_conditions(param)),
     )
     return list(_choose(filters, sources, wanted_variants(backend, gpu)).models())
 
@@ -222,6 +226,14 @@ def warn(message: str) -> None:
     while frame and (frame.f_globals.get("__package__") or "").partition(".")[0] == __package__:
         frame, depth = frame.f_back, depth + 1
     warnings.warn(message, stacklevel=depth)
+
+
+def _conditions(param: Names | Mapping[str, Any]) -> Iterator[Condition]:
+    if isinstance(param, Mapping):
+        for name, value in param.items():
+            yield Condition(name, "=", str(value), value)
+    else:
+        yield from map(parse_condition, _several(param))
 
 
 def _several(names: Names) -> tuple[str, ...]:

@@ -10,9 +10,12 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
+import msgspec
+
 from ..catalog import NAMED, SOURCE_VARIABLE, Choice, choose
-from ..errors import UsageError
+from ..errors import InvalidValueError, UsageError
 from ..gpu import FAMILIES
+from ..parameters import Condition, parse_condition
 from ..reporting.stream import write_text
 from ..selection import Filters, parse_list, split_patterns
 from ..variants import BACKEND_VARIABLES, DEFAULT_BACKEND, GPU_VARIABLES, wanted_variants
@@ -146,6 +149,14 @@ def byte_rate(text: str) -> float:
     return rate
 
 
+def condition(text: str) -> Condition:
+    """A type for options: what a parameter of a model has to be."""
+    try:
+        return parse_condition(text)
+    except InvalidValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def add_selection(parser: Parser) -> None:
     """The options by which every tool selects models."""
     one = parser.add_argument_group("selection", "exactly one of these").add_mutually_exclusive_group()
@@ -178,8 +189,21 @@ def add_selection(parser: Parser) -> None:
             metavar="PAT[,PAT...]",
             help=what,
         )
+    add_param(narrow)
     add_sources(parser)
     add_backend(parser)
+
+
+def add_param(to: argparse._ActionsContainer) -> None:
+    """The option that selects by parameters."""
+    to.add_argument(
+        "--param",
+        action="append",
+        type=condition,
+        default=[],
+        metavar="NAME=VALUE",
+        help="only models with this parameter, also NAME>=VALUE and other comparisons; can be repeated",
+    )
 
 
 def add_format(parser: Parser) -> None:
@@ -229,9 +253,12 @@ def chosen(options: Any, warn: Callable[[str], None]) -> Choice:
         frameworks=tuple(options.framework),
         licenses=tuple(options.license),
         tags=tuple(options.tag),
+        parameters=tuple(options.param),
     )
     variants = wanted_variants(options.backend, options.gpu)
     sources = with_urls(options)
+    if getattr(options, "offline", False):
+        sources = tuple(msgspec.structs.replace(source, offline=True) for source in sources)
     return choose(sources, filters, lambda message: warn(f"warning: {message}"), variants)
 
 

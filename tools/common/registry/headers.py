@@ -20,8 +20,8 @@ from ..errors import CatalogError, InvalidValueError, UnsafePathError
 from .identifiers import Uid, is_version, split_uid
 from .layout import archive_key
 
-MAX_VALUES = 100_000
-"""Values in one document, those that an anchor repeats counted every time."""
+MAX_VALUES = MAX_BYTES
+"""Values that a document stands for, those that an anchor repeats counted every time."""
 
 _TUPLE = "tag:yaml.org,2002:python/tuple"
 _PLAIN_TAGS = {
@@ -40,6 +40,8 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     parameters: dict[str, Any]
     subgroup: str = ""
     version: str
+    group: str = ""
+    """The folder of its archive's folder, where that does not follow from name and subgroup."""
 
 
 _KEYS = ("author", "date", "name", "parameters", "subgroup", "version")
@@ -184,7 +186,7 @@ def parse_document(data: bytes, file: str) -> Any:
         return yaml.load(text, Loader=_Loader)  # noqa: S506 - it is a safe loader
     except yaml.YAMLError as error:
         raise CatalogError(f"is not valid YAML: {one_line(error)}", file=file) from None
-    except (OverflowError, RecursionError, TypeError, UnicodeDecodeError, ValueError) as error:
+    except (AttributeError, OverflowError, RecursionError, TypeError, ValueError) as error:
         raise CatalogError(f"is not valid YAML: {str(error)[:200]}", file=file) from None
 
 
@@ -217,11 +219,7 @@ class _Look:
             if event.anchor is not None:
                 self._anchors[event.anchor] = 1, 0
         elif isinstance(event, AliasEvent):
-            if event.anchor not in self._anchors:
-                self._refuse(
-                    event, f"the alias {event.anchor[:80]} stands for nothing that is complete"
-                )
-            self._count(event, *self._anchors[event.anchor])
+            self._count(event, *self._meant(event))
         elif isinstance(event, CollectionEndEvent):
             self._close()
 

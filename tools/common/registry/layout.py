@@ -11,13 +11,13 @@ from ..errors import InvalidValueError, UnsafePathError
 from ..paths import safe_path
 from .identifiers import Uid, is_alias, is_model_id, is_version
 
-UIDS, ALIASES, DIGESTS = "_uid/", "_alias/", "_digest/"
-"""What the keys of headers, aliases and digests begin with; audmodel does not look at the last."""
+UIDS, ALIASES, DIGESTS = "_uid", "_alias", "_digest"
+"""The folders of headers, aliases and digests; audmodel does not look at the last."""
 
-CLAIMS = "_claim/"
-"""What the keys of claims begin with, by which two who publish one model find out about each other."""
+CLAIMS = "_claim"
+"""The folder of claims, by which two who publish one model find out about each other."""
 
-_OURS = {folder[:-1] for folder in (UIDS, ALIASES, DIGESTS, CLAIMS)}
+_OURS = {UIDS, ALIASES, DIGESTS, CLAIMS}
 _ALIAS_VERSION = "1.0.0"
 _PLAIN = re.compile("[A-Za-z0-9._-]+")
 _HEADER = re.compile(r"_uid/([^/]+)/([^/]+)/\1-\2\.header\.yaml")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -97,6 +97,11 @@ def _modules() -> dict[str, Any]:
 
     modules = [importlib.import_module(f".{m.name}", __name__) for m in pkgutil.iter_modules(__path__)]
     return {scheme: module for module in modules for scheme in module.SCHEMES}
+
+
+def schemes() -> Collection[str]:
+    """What the URLs of repositories begin with."""
+    return _modules().keys()
 
 
 def connect(place: str | os.PathLike[str], settings: Settings | None = None) -> Storage:

@@ -1,0 +1,35 @@
+"""From what people name to repositories that can be read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+from ..stores import Settings
+from .known import Known
+from .repository import Repository
+from .searching import Repositories
+from .storage import Storage, connect
+
+Place = str | os.PathLike[str]
+Places = Place | Storage | Repository | Iterable[Place | Storage | Repository] | None
+"""A URL, a folder, a configured name, what is open already, several of them; None: all configured."""
+
+
+def open_repositories(places: Places, settings: Settings | None = None) -> Repositories:
+    """The repositories in the order in which they are searched; UsageError for what is none."""
+    if places is None:
+        places = list(filter(None, os.environ.get("MODELZOO_REPOSITORY", "").splitlines()))
+    if isinstance(places, str | os.PathLike | Repository) or not isinstance(places, Iterable):
+        places = [places]
+    return Repositories([open_repository(place, settings) for place in places])
+
+
+def open_repository(
+    place: Place | Storage | Repository, settings: Settings | None = None
+) -> Repository:
+    """One repository, whose headers are kept for later runs."""
+    if isinstance(place, Repository):
+        return place
+    storage = connect(place, settings) if isinstance(place, str | os.PathLike) else place
+    return Repository(storage, known=Known(storage.url))
