@@ -158,9 +158,9 @@ class Publishing:
                     self._publish(folder / "model.zip", digests, claim)
             return self._uid
         except BaseException as error:
-            known = isinstance(error, ModelZooError)
-            reason = error.reason if known else Reason.INTERRUPTED
-            message = str(error) if known else "interrupted"
+            reason, message = Reason.INTERRUPTED, "interrupted"
+            if isinstance(error, ModelZooError):
+                reason, message = error.reason, str(error)
             raise
         finally:
             self._report(
