@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from modelzoo.catalog import Source, choose
-from modelzoo.user_folders import INDEX_VARIABLE
 from modelzoo.errors import ModelZooError
 from modelzoo.model import Model
 from modelzoo.selection import Filters
+from modelzoo.user_folders import INDEX_VARIABLE
 
 from tests.omz import config
 from tests.zoo import add_model

@@ -229,6 +229,7 @@ def warn(message: str) -> None:
 
 
 def conditions(param: Names | Mapping[str, Any]) -> Iterator[Condition]:
+    """What parameters have to be: conditions as text, or values."""
     if isinstance(param, Mapping):
         for name, value in param.items():
             yield Condition(name, "=", str(value), value)

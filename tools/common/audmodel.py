@@ -1,4 +1,8 @@
-"""audmodel's functions under its names, on this package's engine: `import modelzoo.audmodel as audmodel`.
+"""audmodel's functions under its names, on this package's engine.
+
+>>> import modelzoo.audmodel as audmodel
+>>> audmodel.uid("torch", {"model": "cnn10"}, subgroup="dummy", version="1.0.0")
+'5568fc95-1.0.0'
 
 Models are those of `config.REPOSITORIES`, by default of all repositories that are configured, and are
 kept where audmodel keeps them; see docs/publishing.md. Whatever does not exist is a RuntimeError, and
@@ -38,7 +42,7 @@ class Repository:
 
     @property
     def url(self) -> str:
-        """The same as these tools name it; raises InvalidValueError for a kind that they do not know."""
+        """The same as these tools name it; raises InvalidValueError for an unknown kind."""
         if self.backend in _FOLDERS:
             return os.path.join(os.path.expanduser(self.host), self.name)
         if self.backend in _BUCKETS:
@@ -65,12 +69,12 @@ class _Config:
     """Where models are looked for, in this order; None: in what is configured."""
 
     @property
-    def AUDMODEL_CACHE_ROOT(self) -> str:  # noqa: N802 - the name that early releases had
+    def AUDMODEL_CACHE_ROOT(self) -> str:
         """The same as CACHE_ROOT."""
         return self.CACHE_ROOT
 
     @AUDMODEL_CACHE_ROOT.setter
-    def AUDMODEL_CACHE_ROOT(self, folder: str) -> None:  # noqa: N802
+    def AUDMODEL_CACHE_ROOT(self, folder: str) -> None:
         self.CACHE_ROOT = folder
 
 
@@ -183,9 +187,7 @@ def url(uid: str, *, type: str = "model", cache_root: str | None = None, verbose
         case "meta":
             key = meta_key(found)
         case _:
-            raise InvalidValueError(
-                f"'type' has to be one of 'model', 'header', 'meta', not '{type}'"
-            )
+            raise InvalidValueError(f"'type' has to be one of 'model', 'header', 'meta', not '{type}'")
     return f"{repository.url}/{key}"
 
 
@@ -257,9 +259,7 @@ def update_meta(
     return new
 
 
-def set_alias(
-    alias: str, uid: str, *, cache_root: str | None = None, verbose: bool = False
-) -> None:
+def set_alias(alias: str, uid: str, *, cache_root: str | None = None, verbose: bool = False) -> None:
     """Let an alias mean this model."""
     from .publishing import set_alias as change
 

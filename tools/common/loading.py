@@ -90,7 +90,7 @@ class Loader:
         folder = (self._cache.loaded(uid) or self._cache.search(uid)) if uid else None
         if folder is None:
             raise error or UnknownModelError(
-                f"A model with ID '{text[:100]}' is not in {self._cache.root}, and it is --offline."
+                f"A model with ID {text[:100]!r} is not in {self._cache.root}, and it is --offline."
             )
         if error is not None:
             self._engine.report(Notice(message=f"{error}; {folder} is used"))

@@ -30,9 +30,7 @@ def lookup_table(
     DataFrame where pandas is installed, otherwise a LookupTable. `param` are conditions as for `find`.
     """
     return as_frame(
-        find_published(
-            name, subgroup=subgroup, version=version, param=param, repository=repository
-        )
+        find_published(name, subgroup=subgroup, version=version, param=param, repository=repository)
     )
 
 
@@ -97,5 +95,3 @@ def _kept_meta(cache: ModelCache, uid: Uid) -> dict[str, Any] | None:
         return parse_meta(path.read_bytes(), str(path))
     except (OSError, CatalogError):
         return None
-
-
