@@ -212,8 +212,7 @@ def test_it_has_a_receipt_for_the_inventory(uid: str, repository: Path, root: Pa
     assert (model.model, model.state, model.verified) == (uid, "whole", True)
     assert {root / file.path for file in model.files} == {folder / name for name in FILES}
     (folder / "network.txt").write_bytes(b"layers: 4\n")
-    (found,) = modelzoo.verify(output_dir=root)
-    assert not found.successful
+    assert not modelzoo.verify(output_dir=root).successful
 
 
 def test_a_killed_load_is_resumed(uid: str, repository: Path, root: Path) -> None:

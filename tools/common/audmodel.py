@@ -85,9 +85,13 @@ def _place(repository: Repository | str) -> str:
     return repository.url if isinstance(repository, Repository) else repository
 
 
-def _repositories() -> Repositories:
+def _places() -> list[str] | None:
     wanted = config.REPOSITORIES
-    return open_repositories(None if wanted is None else [_place(repository) for repository in wanted])
+    return None if wanted is None else [_place(repository) for repository in wanted]
+
+
+def _repositories() -> Repositories:
+    return open_repositories(_places())
 
 
 def _cache(cache_root: str | None) -> ModelCache:
@@ -251,20 +255,18 @@ def update_meta(
     verbose: bool = False,
 ) -> dict[str, Any]:
     """Change what is known beyond the header: mappings are merged, or with `replace` replaced."""
-    from .publishing import update_meta as change
+    from .registry.writing import update_meta as change
 
-    repository, found = _repositories().find(uid)
-    new = change(str(found), meta, replace=replace, repository=repository.storage)
-    read_meta(str(found), Repositories([repository]), _cache(cache_root))
+    new = change(uid, meta, replace=replace, repository=_places())
+    read_meta(uid, _repositories(), _cache(cache_root))  # what is kept of it is renewed
     return new
 
 
 def set_alias(alias: str, uid: str, *, cache_root: str | None = None, verbose: bool = False) -> None:
     """Let an alias mean this model."""
-    from .publishing import set_alias as change
+    from .registry.writing import set_alias as change
 
-    repository, found = _repositories().find(uid)
-    change(alias, str(found), repository=repository.storage)
+    change(alias, uid, repository=_places())
 
 
 def publish(
@@ -284,20 +286,20 @@ def publish(
     verbose: bool = False,
 ) -> str:
     """Publish a folder, by default in the first repository; returns the id of the model."""
-    from .publishing import publish as publish_here
+    from .registry.writing import publish as publish_here
 
-    first = _repositories().all[:1]
-    target = _place(repository) if repository is not None else first[0].storage if first else None
+    places = [_place(repository)] if repository is not None else _places()
     return publish_here(
         root,
         name,
         params,
         version,
-        repository=target,
+        repository=places[0] if places else None,
         alias=alias,
         author=author,
         compression=compression,
         date=date,
         meta=meta,
         subgroup=subgroup,
+        tmp_root=tmp_root,
     )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable
 from typing import Any
 
-from .api import conditions, warn
+from .api import Parameters, conditions, warn
 from .errors import CatalogError, TransferError
 from .loading import UNREACHABLE
 from .registry.headers import Header, dump_header, dump_meta, parse_meta
@@ -21,7 +21,7 @@ def lookup_table(
     *,
     subgroup: str | None = None,
     version: str | None = None,
-    param: str | Iterable[str] | Mapping[str, Any] = (),
+    param: Parameters = (),
     repository: Places = None,
 ) -> Any:
     """The published models with this name, subgroup and version: one row for each, by its id.
@@ -39,10 +39,11 @@ def find_published(
     *,
     subgroup: str | None = None,
     version: str | None = None,
-    param: str | Iterable[str] | Mapping[str, Any] = (),
+    param: Parameters = (),
     repository: Places = None,
+    warn: Callable[[str], None] = warn,
 ) -> LookupTable:
-    """The same as a LookupTable, always."""
+    """The same as a LookupTable, always; `warn` hears of headers that cannot be read."""
     headers = open_repositories(repository).headers(warn)
     wanted = tuple(conditions(param))
     return make_table(headers, name=name, subgroup=subgroup, version=version, conditions=wanted)
