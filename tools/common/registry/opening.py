@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable
 
 from ..stores import Settings
+from .configuration import repositories, resolve
 from .known import Known
 from .repository import Repository
 from .searching import Repositories
@@ -19,7 +20,7 @@ Places = Place | Storage | Repository | Iterable[Place | Storage | Repository] |
 def open_repositories(places: Places, settings: Settings | None = None) -> Repositories:
     """The repositories in the order in which they are searched; UsageError for what is none."""
     if places is None:
-        places = list(filter(None, os.environ.get("MODELZOO_REPOSITORY", "").splitlines()))
+        places = list(repositories())
     if isinstance(places, str | os.PathLike | Repository) or not isinstance(places, Iterable):
         places = [places]
     return Repositories([open_repository(place, settings) for place in places])
@@ -31,5 +32,6 @@ def open_repository(
     """One repository, whose headers are kept for later runs."""
     if isinstance(place, Repository):
         return place
-    storage = connect(place, settings) if isinstance(place, str | os.PathLike) else place
-    return Repository(storage, known=Known(storage.url))
+    if isinstance(place, str | os.PathLike):
+        place = connect(resolve(os.fspath(place)), settings)
+    return Repository(place, known=Known(place.url))
