@@ -6,7 +6,6 @@ import contextlib
 import io
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from tests.registry import DAY, FILES, LSTM, MLP, folder_of, plant, publish
 
 
 @pytest.fixture
-def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "host" / "models"
     monkeypatch.setattr(
         audmodel.config,
@@ -26,7 +25,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
         [audmodel.Repository("models", str(folder.parent), "file-system")],
     )
     monkeypatch.setattr(audmodel.config, "CACHE_ROOT", str(tmp_path / "cache"))
-    yield folder
+    return folder
 
 
 @pytest.fixture
@@ -150,9 +149,7 @@ def test_repositories_are_searched_in_order(
 ) -> None:
     other = plant(connect(tmp_path / "other"), LSTM)
     assert not audmodel.exists(str(other))
-    monkeypatch.setattr(
-        audmodel.config, "REPOSITORIES", [str(tmp_path / "other"), str(repository)]
-    )
+    monkeypatch.setattr(audmodel.config, "REPOSITORIES", [str(tmp_path / "other"), str(repository)])
     assert audmodel.exists(str(other))
     assert audmodel.exists(uid)
     assert audmodel.repository(str(other)).name == "other"
@@ -160,7 +157,9 @@ def test_repositories_are_searched_in_order(
 
 def test_kinds_of_repositories() -> None:
     assert audmodel.Repository("bucket", "s3.amazonaws.com", "s3").url == "s3://bucket"
-    assert audmodel.Repository("a", "/b", "file-system") == audmodel.Repository("a", "/b", "file-system")
+    assert audmodel.Repository("a", "/b", "file-system") == audmodel.Repository(
+        "a", "/b", "file-system"
+    )
     assert repr(audmodel.Repository("a", "/b", "file-system")) == "Repository('a', '/b', 'file-system')"
     with pytest.raises(ValueError, match="not a registered backend"):
         _ = audmodel.Repository("a", "b", "ftp").url

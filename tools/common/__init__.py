@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .api import from_urls as from_urls
     from .api import info as info
     from .api import list_models as list_models
+    from .errors import AlreadyPublishedError as AlreadyPublishedError
     from .errors import CatalogError as CatalogError
     from .errors import ConsentRequired as ConsentRequired
     from .errors import Interrupted as Interrupted
@@ -43,6 +44,9 @@ if TYPE_CHECKING:
     from .model import ModelFile as ModelFile
     from .probing import Finding as Finding
     from .probing import probe as probe
+    from .registry.writing import publish as publish
+    from .registry.writing import set_alias as set_alias
+    from .registry.writing import update_meta as update_meta
     from .remote import delete_source as delete_source
     from .remote import list_sources as list_sources
     from .remote import load_model as load_model
@@ -53,6 +57,7 @@ if TYPE_CHECKING:
 _HOME = {
     "api": ("DownloadFailed", "download", "find", "from_urls", "info", "list_models"),
     "errors": (
+        "AlreadyPublishedError",
         "CatalogError",
         "ConsentRequired",
         "Interrupted",
@@ -76,6 +81,7 @@ _HOME = {
     ),
     "model": ("Model", "ModelFile"),
     "probing": ("Finding", "probe"),
+    "registry.writing": ("publish", "set_alias", "update_meta"),
     "remote": ("delete_source", "list_sources", "load_model", "refresh_source", "register_source"),
     "requirements": ("MissingRequirements",),
 }

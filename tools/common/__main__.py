@@ -73,6 +73,7 @@ def _installed(tool: str) -> int:
 downloader = partial(_installed, "downloader")
 info_dumper = partial(_installed, "info_dumper")
 inventory = partial(_installed, "inventory")
+publisher = partial(_installed, "publisher")
 sources = partial(_installed, "sources")
 
 

@@ -124,7 +124,7 @@ def _obtain(
     told: Callable[[str], None],
     times: Times,
 ) -> Held:
-    folder = CLAIMS + name
+    folder = f"{CLAIMS}/{name}"
     watch = _Watch(times)
     deadline = time.monotonic() + wait
     while True:
