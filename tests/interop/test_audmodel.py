@@ -14,7 +14,7 @@ from typing import Any
 import modelzoo
 import modelzoo.audmodel as ours
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from modelzoo.registry.headers import Header, dump_header
 from modelzoo.registry.identifiers import Uid, legacy_id, short_id
@@ -84,9 +84,8 @@ class Shared:
             "date": DAY,
             **more,
         }
-        uid = self.theirs(
-            f"audmodel.publish({str(root)!r}, 'voxcnn', {params!r}, repository=repository, **{arguments!r})"
-        )
+        place = f"{str(root)!r}, 'voxcnn', {params!r}, repository=repository"
+        uid = self.theirs(f"audmodel.publish({place}, **{arguments!r})")
         assert isinstance(uid, str)
         return uid
 
@@ -255,39 +254,40 @@ VALUES = st.recursive(
     max_leaves=6,
 )  # fmt: skip
 
-BATCH = """
+ANSWERS = """
 import datetime, json, sys
 import audmodel
-from audmodel.core.utils import create_header, is_alias
+from audmodel.core.utils import create_header
 from audmodel.core.backend import write_yaml
-out = []
-for params in eval(sys.stdin.read(), {"datetime": datetime}):
+for line in sys.stdin:
+    params = eval(line, {"datetime": datetime})
     write_yaml(sys.argv[1], create_header("", author="a", date=datetime.date(2026, 11, 28), name="n",
         parameters=params, subgroup="s.t", version="1.0.0"))
     ids = audmodel.uid("n", params, subgroup="s.t"), audmodel.legacy_uid("n", params, "1.0.0")
-    out.append([*ids, open(sys.argv[1]).read()])
-print(json.dumps(out))
+    print(json.dumps([*ids, open(sys.argv[1]).read()]), flush=True)
 """
 
 
-@settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.lists(st.dictionaries(TEXT, VALUES, max_size=4), min_size=150, max_size=150))
+@pytest.fixture(scope="module")
+def answering(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[str]]:
+    """audmodel, which says what it makes of the parameters in a line."""
+    path = str(tmp_path_factory.mktemp("headers") / "header.yaml")
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([PYTHON, "-c", ANSWERS, path], **pipes) as process:
+        yield process
+        process.stdin.close()  # type: ignore[union-attr]
+
+
+@settings(max_examples=300, deadline=None)
+@given(params=st.dictionaries(TEXT, VALUES, max_size=4))
 def test_ids_and_headers_of_any_parameters(
-    tmp_path_factory: pytest.TempPathFactory, several: list[dict[str, Any]]
+    answering: subprocess.Popen[str], params: dict[str, Any]
 ) -> None:
-    path = tmp_path_factory.mktemp("headers") / "header.yaml"
-    done = subprocess.run(
-        [PYTHON, "-c", BATCH, str(path)],
-        input=repr(several),
-        capture_output=True,
-        text=True,
-        timeout=100,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    for params, (short, legacy, text) in zip(several, json.loads(done.stdout), strict=True):
-        assert short_id("n", params, "s.t") == short
-        assert legacy_id("n", params, "1.0.0") == legacy
-        header = Header(
-            author="a", date=DAY, name="n", parameters=params, subgroup="s.t", version="1.0.0"
-        )
-        assert dump_header(header).decode("ascii") == text
+    assert answering.stdin
+    assert answering.stdout
+    answering.stdin.write(f"{params!r}\n")
+    answering.stdin.flush()
+    short, legacy, text = json.loads(answering.stdout.readline())
+    assert (short_id("n", params, "s.t"), legacy_id("n", params, "1.0.0")) == (short, legacy)
+    header = Header(author="a", date=DAY, name="n", parameters=params, subgroup="s.t", version="1.0.0")
+    assert dump_header(header).decode("ascii") == text
