@@ -12,11 +12,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import jsonschema
 import pytest
 from modelzoo.registry.identifiers import short_id
 from modelzoo.registry.storage import Storage, connect
 
-from tests.conftest import TOOLS, tool
+from tests.conftest import ROOT, TOOLS, tool
 from tests.publishing import FILES, PARAMS, make_folder, models, prove
 from tests.servers.s3 import s3_server
 from tests.zoo import content
@@ -68,6 +69,9 @@ def test_events(root: Path, place: Path) -> None:
     assert [event["$type"] for event in events[:1] + events[-1:]] == ["publish_begin", "publish_end"]
     assert {event["model"] for event in events} == {f"{SID}-1.0.0"}
     assert (events[-1]["successful"], done.stderr) == (True, "")
+    schema = json.loads((ROOT / "docs" / "events.schema.json").read_text())
+    for event in events:
+        jsonschema.Draft202012Validator(schema).validate(event)
 
 
 def test_every_kind_of_parameter(root: Path, place: Path) -> None:
