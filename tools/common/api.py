@@ -30,6 +30,10 @@ Names = str | Iterable[str]
 Sources = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 
+Parameters = str | Condition | Iterable[str | Condition] | Mapping[str, Any]
+"""What parameters have to be: conditions, or values by their names."""
+
+
 class DownloadFailed(ModelZooError):
     """Some of what was asked for is not there; `summary` tells what and why."""
 
@@ -65,7 +69,7 @@ def find(
     framework: Names = (),
     license: Names = (),  # noqa: A002 - the option's name
     tag: Names = (),
-    param: Names | Mapping[str, Any] = (),
+    param: Parameters = (),
     sources: Sources = (),
     backend: str | None = None,
     gpu: str | None = None,
@@ -83,7 +87,7 @@ def find(
         frameworks=_several(framework),
         licenses=_several(license),
         tags=_several(tag),
-        parameters=tuple(_conditions(param)),
+        parameters=tuple(conditions(param)),
     )
     return list(_choose(filters, sources, wanted_variants(backend, gpu)).models())
 
@@ -228,12 +232,14 @@ def warn(message: str) -> None:
     warnings.warn(message, stacklevel=depth)
 
 
-def _conditions(param: Names | Mapping[str, Any]) -> Iterator[Condition]:
+def conditions(param: Parameters) -> Iterator[Condition]:
+    """What parameters have to be: conditions as text, or values."""
     if isinstance(param, Mapping):
         for name, value in param.items():
             yield Condition(name, "=", str(value), value)
     else:
-        yield from map(parse_condition, _several(param))
+        several = (param,) if isinstance(param, str | Condition) else param
+        yield from (c if isinstance(c, Condition) else parse_condition(c) for c in several)
 
 
 def _several(names: Names) -> tuple[str, ...]:

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 POLL = 0.05
 """Seconds between looks at a model that another process is loading."""
 
-_UNREACHABLE = (
+UNREACHABLE = (
     Reason.NETWORK, Reason.TIMEOUT, Reason.OFFLINE, Reason.SERVER_ERROR, Reason.RATE_LIMITED,
     Reason.CERTIFICATE,
 )  # fmt: skip
@@ -85,12 +85,12 @@ class Loader:
 
     def _here(self, text: str, uid: Uid | None, error: TransferError | None = None) -> Path:
         """What is here when nobody can be asked; raises UnknownModelError, or why nobody can."""
-        if error is not None and error.reason not in _UNREACHABLE:
+        if error is not None and error.reason not in UNREACHABLE:
             raise error
         folder = (self._cache.loaded(uid) or self._cache.search(uid)) if uid else None
         if folder is None:
             raise error or UnknownModelError(
-                f"A model with ID '{text[:100]}' is not in {self._cache.root}, and it is --offline."
+                f"A model with ID {text[:100]!r} is not in {self._cache.root}, and it is --offline."
             )
         if error is not None:
             self._engine.report(Notice(message=f"{error}; {folder} is used"))
@@ -243,21 +243,3 @@ def load(
     loader = Loader(repositories, cache, engine, offline)
     with listener:
         return loader.load(uid)
-
-
-def read_header(uid: str, repositories: Repositories, cache: ModelCache) -> tuple[Uid, Header]:
-    """The id and the header of a model: kept beside the loaded model, else read and kept there."""
-    known = cache.known(uid)
-    if known and str(known) == uid and (header := cache.header(known)):
-        return known, header
-    try:
-        repository, found = repositories.find(uid)
-    except TransferError as error:
-        if error.reason in _UNREACHABLE and known and (header := cache.header(known)):
-            return known, header
-        raise
-    if header := cache.header(found):
-        return found, header
-    header = repository.header(found)
-    cache.keep(found, "header", dump_header(header))
-    return found, header

@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
+from ..errors import TransferError
 from ..stores import Settings
 from .configuration import repositories, resolve
 from .known import Known
+from .patience import PatientStorage
 from .repository import Repository
 from .searching import Repositories
 from .storage import Storage, connect
+
+ATTEMPTS = 3
+"""How often each document is asked for."""
 
 Place = str | os.PathLike[str]
 Places = Place | Storage | Repository | Iterable[Place | Storage | Repository] | None
@@ -33,5 +38,9 @@ def open_repository(
     if isinstance(place, Repository):
         return place
     if isinstance(place, str | os.PathLike):
-        place = connect(resolve(os.fspath(place)), settings)
+        place = PatientStorage(connect(resolve(os.fspath(place)), settings), ATTEMPTS, _ignore)
     return Repository(place, known=Known(place.url))
+
+
+def _ignore(attempt: int, wait: float, error: TransferError) -> None:
+    """Reading documents is over soon; who waits for more is told by the engine."""

@@ -8,7 +8,7 @@ from typing import TypeVar
 from ..errors import UnknownModelError
 from ..versions import release_key
 from .headers import Header
-from .identifiers import Uid, split_uid
+from .identifiers import Uid, is_alias, split_uid
 from .repository import Repository, Warn
 
 T = TypeVar("T")
@@ -35,9 +35,13 @@ class Repositories:
 
     def resolve_alias(self, alias: str) -> Uid:
         """The model that an alias means; raises UnknownModelError."""
+        if not is_alias(alias):
+            raise self._unknown(alias)
         return self._first(alias, lambda repository: repository.alias(alias))[1]
 
     def _aliased(self, alias: str) -> tuple[Repository, Uid]:
+        if not is_alias(alias):
+            raise self._unknown(alias)
         repository, uid = self._first(alias, lambda repository: repository.alias(alias))
         if repository.exists(uid):
             return repository, uid
@@ -76,4 +80,4 @@ class Repositories:
 
     def _unknown(self, text: str) -> UnknownModelError:
         where = ", ".join(repository.url for repository in self.all) or "there is no repository"
-        return UnknownModelError(f"A model with ID '{text[:100]}' does not exist ({where}).")
+        return UnknownModelError(f"A model with ID {text[:100]!r} does not exist ({where}).")
