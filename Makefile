@@ -14,7 +14,7 @@ TESTS  := $(VENV)/ready-test-$(INPUTS)
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --config-settings editable_mode=strict
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check interop bench bench-quick soak dist train system clean
+.PHONY: help run test check interop bench bench-quick bench-registry soak dist train system clean
 
 help: ## Show this list.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/ /' | awk '{ name = $$1; $$1 = ""; printf "  make %-13s%s\n", name, $$0 }'
@@ -43,6 +43,9 @@ bench: $(TESTS) ## Measure against other programs; writes benchmarks/RESULTS.md 
 bench-quick: $(TESTS) ## The same in smaller sizes, printed (five minutes).
 	@sh tests/system-packages.sh nginx:nginx-light aria2c:aria2 curl:curl wget:wget mkfs.xfs:xfsprogs
 	$(BIN)/python -m benchmarks --quick
+
+bench-registry: $(TESTS) ## Measure publishing and loading; writes benchmarks/REGISTRY.md (five minutes).
+	$(BIN)/python -m benchmarks.registry
 
 soak: $(TESTS) ## Kill downloaders at random, with a server that fails at random; prints figures (three minutes).
 	$(BIN)/python -m benchmarks.soak

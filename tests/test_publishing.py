@@ -45,6 +45,11 @@ def storage(tmp_path: Path) -> FolderStorage:
     return FolderStorage(tmp_path / "repository")
 
 
+@pytest.fixture(autouse=True)
+def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "backoff", lambda attempt: 0.01 * attempt)
+
+
 def keys(storage: Storage) -> list[str]:
     return sorted(entry.key for entry in storage.list())
 

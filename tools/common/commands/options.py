@@ -36,7 +36,9 @@ class _Formatter(argparse.HelpFormatter):
 class Parser(argparse.ArgumentParser):
     """An argument parser whose errors are one line, and whose values can come from the environment."""
 
-    def __init__(self, prog: str, description: str, epilog: str | None = None) -> None:
+    def __init__(
+        self, prog: str, description: str, epilog: str | None = None, own_version: bool = False
+    ) -> None:
         # Every argument is formatted once, to try it; to measure the terminal for that takes its time.
         formatter: Any = functools.partial(_Formatter, width=80)
         super().__init__(
@@ -46,7 +48,8 @@ class Parser(argparse.ArgumentParser):
             allow_abbrev=False,
             formatter_class=formatter,
         )
-        self.add_argument("--version", action="version", version=f"modelzoo {VERSION}")
+        if not own_version:
+            self.add_argument("--version", action="version", version=f"modelzoo {VERSION}")
         self._values: list[tuple[argparse.Action, Any]] = []
         self._one_of: tuple[str, ...] = ()
         self.from_environment: set[str] = set()

@@ -6,6 +6,7 @@ those of what the archive holds, whatever becomes of the folder meanwhile.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import zipfile
@@ -18,6 +19,7 @@ from ..checksum import CHUNK, file_checksum, new_hasher
 from ..disk import storage_errors
 from ..errors import InvalidValueError, UnsafePathError
 from ..paths import clash, require_safe
+from .deflating import Deflater
 from .digests import Digests, FileDigest
 
 MAX_LEVEL = 9
@@ -96,10 +98,16 @@ def _add(
     """Add one file; what is told of it is what came out of it, even should it change meanwhile."""
     info = zipfile.ZipInfo.from_file(path, name, strict_timestamps=False)
     info.compress_type = target.compression
-    info._compresslevel = level  # type: ignore[attr-defined]  # public only since Python 3.13
     hasher, size = new_hasher("sha256"), 0
     large = info.file_size >= _LARGE
-    with path.open("rb", buffering=0) as source, target.open(info, "w", force_zip64=large) as entry:
+    with (
+        path.open("rb", buffering=0) as source,
+        contextlib.closing(Deflater(level)) as deflater,
+        target.open(info, "w", force_zip64=large) as entry,
+    ):
+        if level:
+            # There is no public way to bring another one along; all releases of Python have this place.
+            entry._compressor = deflater  # type: ignore[attr-defined]
         while chunk := source.read(CHUNK):
             hasher.update(chunk)
             entry.write(chunk)

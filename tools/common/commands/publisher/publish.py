@@ -18,10 +18,12 @@ from ..options import Parser, file_path, number
 from ..repositories import read_mapping
 from ..session import OK
 
+OWN_VERSION = True
+"""`--version` is the model's here; that of the tools is what `publisher.py --version` prints."""
+
 
 def add_options(parser: Parser) -> None:
     """The options of this command."""
-    parser.conflict_handler = "resolve"  # --version is the model's here; the tool itself has another
     add = parser.add_argument
     add("folder", metavar="FOLDER", type=file_path, help="the folder with the model's files")
     add("--name", required=True, metavar="NAME", help="what kind of model it is, voxcnn say")
