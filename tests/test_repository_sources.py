@@ -99,9 +99,9 @@ def test_the_downloader_unpacks_them(published: Published, tmp_path: Path) -> No
     report = json.loads((tmp_path / "report.json").read_text())
     assert all(file.get("verified", True) for m in report["models"] for file in m["files"])
     listed = tool("inventory", "list", "-o", out, "--param", "normalize=True", "--format", "json")
-    assert [model["model"] for model in json.loads(listed.stdout)] == [published.normalized]
+    assert [model["model"] for model in json.loads(listed.stdout)["models"]] == [published.normalized]
     listed = tool("inventory", "list", "-o", out, "--name", "voxcnn", "--format", "json")
-    assert {model["model"] for model in json.loads(listed.stdout)} == {*version}
+    assert {model["model"] for model in json.loads(listed.stdout)["models"]} == {*version}
     tool("inventory", "verify", "-o", out, "--all")
     # What lies in the layout of audmodel's first releases is found by who loads it.
     folder = modelzoo.load(published.new, out, repository=[], offline=True)
