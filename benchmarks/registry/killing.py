@@ -45,8 +45,9 @@ def measure(folder: Path, quick: bool, say: Callable[[str], None]) -> list[str]:
     return [
         "## Kills",
         f"`publisher.py` was killed (SIGKILL) {kills} times, at random moments of a run of "
-        f"{whole:.1f} s. After each, every visible model was held against its digests, nothing else was visible, and a "
-        "second run published the model, which was proved too. At the end no file in flight is left.",
+        f"{whole:.1f} s. After each, every visible model was held against its digests, nothing else "
+        "was visible, and a second run published the model, which was proved too. At the end no "
+        "file in flight is left.",
         table(("what the kill had left", "times"), [(s, str(n)) for s, n in seen.most_common()]),
     ]
 

@@ -37,9 +37,9 @@ def measure(folder: Path, quick: bool, say: Say) -> list[str]:
     return [
         "## Publish",
         f"A folder of {FILES * size >> 20} MiB in {FILES} files, a third of it compressible, to a "
-        f"folder; medians of {REPEATS} runs. Ours is the whole process: packing, hashing every file and the "
-        "archive, claim, copy with a check of what arrived, syncing to disk. The other is Python's "
-        "`zipfile` and `shutil.copyfile` in one process that is running already, without digests.",
+        f"folder; medians of {REPEATS} runs. Ours is the whole process: packing, hashing every file "
+        "and the archive, claim, copy with a check of what arrived, syncing to disk. The other is "
+        "Python's `zipfile` and `shutil.copyfile` in a process that runs already, without digests.",
         table(heading, rows),
     ]
 

@@ -1,7 +1,7 @@
 """Deflate on all processors, as pigz does it: blocks are compressed beside each other, and joined.
 
-Each block ends with a sync flush, at a whole byte, and has what came before it as its dictionary; so all
-of them together are one stream that every program reads (RFC 1951), hardly larger than otherwise.
+Each block ends with a sync flush, at a whole byte, and has what came before it as its dictionary; so
+all of them together are one stream that every program reads (RFC 1951), hardly larger than otherwise.
 """
 
 from __future__ import annotations

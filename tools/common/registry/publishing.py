@@ -17,7 +17,6 @@ from typing import Any
 
 import msgspec
 
-from ..disk import sync
 from ..errors import (
     AlreadyPublishedError,
     InvalidValueError,
@@ -192,14 +191,12 @@ class Publishing:
             raise AlreadyPublishedError(str(self._uid), problem)
 
     def _pack(self, contents: Contents, archive: Path) -> Digests:
-        digests = pack(
+        return pack(
             contents,
             archive,
             self._publication.compression,
             lambda size: self._progress("packing", size, contents.size),
         )
-        sync([archive])
-        return digests
 
     @contextlib.contextmanager
     def _claimed(self) -> Iterator[Held | None]:
