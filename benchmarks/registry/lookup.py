@@ -19,6 +19,7 @@ from ..markdown import table
 from .publishing import REPEATS, Say, _timed
 
 MODELS = 5000
+FIVE = ("--param", "sampling_rate>=16000", "--param", "seed<10")
 
 
 def measure(folder: Path, quick: bool, say: Say) -> list[str]:
@@ -31,8 +32,7 @@ def measure(folder: Path, quick: bool, say: Say) -> list[str]:
         kept = {**os.environ, "XDG_CACHE_HOME": str(folder / f"kept-{number}")}
         cold.append(_timed(lambda k=kept: _lookup(repository, models, k)))
         warm.append(_timed(lambda k=kept: _lookup(repository, models, k)))
-        wanted = ("--param", "sampling_rate>=16000", "--param", "seed<10")
-        narrow.append(_timed(lambda k=kept: _lookup(repository, 5, k, *wanted)))
+        narrow.append(_timed(lambda k=kept: _lookup(repository, 5, k, *FIVE)))
         say(f"lookup: {cold[-1]:.2f} s, again {warm[-1]:.2f} s")
     rows = [
         ("cold: every header is read", f"{statistics.median(cold):.2f} s"),
@@ -41,8 +41,8 @@ def measure(folder: Path, quick: bool, say: Say) -> list[str]:
     ]
     return [
         "## Lookup",
-        f"`publisher.py lookup --format csv` over {models} models in a folder; medians of {REPEATS} runs, "
-        "each the whole process. Warm runs list the repository too: what was published since is seen.",
+        f"`publisher.py lookup --format csv` over {models} models in a folder; medians of {REPEATS} "
+        "runs, each the whole process. Warm runs list the repository too: what was published since is seen.",
         table(("", "time"), rows),
     ]
 
