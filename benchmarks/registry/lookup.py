@@ -42,7 +42,8 @@ def measure(folder: Path, quick: bool, say: Say) -> list[str]:
     return [
         "## Lookup",
         f"`publisher.py lookup --format csv` over {models} models in a folder; medians of {REPEATS} "
-        "runs, each the whole process. Warm runs list the repository too: what was published since is seen.",
+        "runs, each the whole process. Warm runs list the repository too: what was "
+        "published since is seen.",
         table(("", "time"), rows),
     ]
 
