@@ -16,9 +16,9 @@ from pathlib import Path
 import msgspec
 
 from ..checksum import CHUNK, file_checksum, new_hasher
-from ..disk import storage_errors
 from ..errors import InvalidValueError, UnsafePathError
-from ..paths import clash, require_safe
+from ..files.disk import storage_errors
+from ..files.paths import clash, require_safe
 from .deflating import Deflater
 from .digests import Digests, FileDigest
 
