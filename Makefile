@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(CURDIR)/$(VENV)/bin
 FIFTYONE := $(CURDIR)/build/interop/fiftyone
+AUDMODEL := $(CURDIR)/build/interop/audmodel
 OUT    ?= $(CURDIR)/out
 
 # An editable install links the files that exist when it is made, so a new file must renew it: the
@@ -32,8 +33,8 @@ check: $(TESTS) ## Format check, lint, types, and the layers of the package.
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-interop: $(TESTS) $(FIFTYONE)/ready ## Set up other programs in build/interop, and test that both share their folders.
-	FIFTYONE_PYTHON=$(FIFTYONE)/bin/python $(BIN)/python -m pytest -m interop tests/interop
+interop: $(TESTS) $(FIFTYONE)/ready $(AUDMODEL)/ready ## Set up other programs in build/interop, and test that both share their folders.
+	FIFTYONE_PYTHON=$(FIFTYONE)/bin/python AUDMODEL_PYTHON=$(AUDMODEL)/bin/python $(BIN)/python -m pytest -m interop tests/interop
 
 bench: $(TESTS) ## Measure against other programs; writes benchmarks/RESULTS.md (half an hour).
 	@sh tests/system-packages.sh nginx:nginx-light aria2c:aria2 curl:curl wget:wget mkfs.xfs:xfsprogs
@@ -71,6 +72,11 @@ $(VENV)/bin/python:
 $(FIFTYONE)/ready:
 	$(PYTHON) -m venv $(FIFTYONE)
 	$(FIFTYONE)/bin/python -m pip install --quiet --disable-pip-version-check 'fiftyone>=1.22,<2'
+	touch $@
+
+$(AUDMODEL)/ready:
+	$(PYTHON) -m venv $(AUDMODEL)
+	$(AUDMODEL)/bin/python -m pip install --quiet --disable-pip-version-check 'audmodel>=1.5,<2'
 	touch $@
 
 $(READY): $(VENV)/bin/python

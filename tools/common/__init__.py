@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .errors import SelectionError as SelectionError
     from .errors import StorageError as StorageError
     from .errors import TransferError as TransferError
+    from .errors import UnknownModelError as UnknownModelError
     from .errors import UnsafePathError as UnsafePathError
     from .errors import UsageError as UsageError
     from .keeping import adopt as adopt
@@ -40,10 +41,12 @@ if TYPE_CHECKING:
     from .keeping import prune_cache as prune_cache
     from .keeping import verify as verify
     from .keeping import verify_cache as verify_cache
+    from .loading import load as load
     from .model import Model as Model
     from .model import ModelFile as ModelFile
     from .probing import Finding as Finding
     from .probing import probe as probe
+    from .published import lookup_table as lookup_table
     from .registry.writing import publish as publish
     from .registry.writing import set_alias as set_alias
     from .registry.writing import update_meta as update_meta
@@ -67,6 +70,7 @@ _HOME = {
         "SelectionError",
         "StorageError",
         "TransferError",
+        "UnknownModelError",
         "UnsafePathError",
         "UsageError",
     ),
@@ -79,9 +83,11 @@ _HOME = {
         "verify",
         "verify_cache",
     ),
+    "loading": ("load",),
     "model": ("Model", "ModelFile"),
     "probing": ("Finding", "probe"),
     "registry.writing": ("publish", "set_alias", "update_meta"),
+    "published": ("lookup_table",),
     "remote": ("delete_source", "list_sources", "load_model", "refresh_source", "register_source"),
     "requirements": ("MissingRequirements",),
 }

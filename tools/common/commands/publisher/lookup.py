@@ -13,10 +13,12 @@ from ..options import Parser, add_param
 from ..repositories import add_repositories
 from ..session import OK
 
+OWN_VERSION = True
+"""`--version` is that of the models here."""
+
 
 def add_options(parser: Parser) -> None:
     """The options of this command."""
-    parser.conflict_handler = "resolve"  # --version is the model's here; the tool itself has another
     add = parser.add_argument
     add("--name", metavar="NAME", help="only models of this name")
     add("--subgroup", metavar="GROUP", help="only models of this subgroup")
