@@ -44,7 +44,7 @@ bench-quick: $(TESTS) ## The same in smaller sizes, printed (five minutes).
 	@sh tests/system-packages.sh nginx:nginx-light aria2c:aria2 curl:curl wget:wget mkfs.xfs:xfsprogs
 	$(BIN)/python -m benchmarks --quick
 
-bench-registry: $(TESTS) ## Measure publishing and loading; writes benchmarks/REGISTRY.md (five minutes).
+bench-registry: $(TESTS) ## Measure publishing and loading; writes benchmarks/REGISTRY.md (twenty minutes).
 	$(BIN)/python -m benchmarks.registry
 
 soak: $(TESTS) ## Kill downloaders at random, with a server that fails at random; prints figures (three minutes).
