@@ -12,9 +12,9 @@ import modelzoo
 import pytest
 from modelzoo import object_client
 from modelzoo.errors import Reason, TransferError
-from modelzoo.object_client import client_for, place_of
 from modelzoo.registry.storage import connect
 from modelzoo.stores import Settings, Stores
+from modelzoo.web.object_client import client_for, place_of
 
 from tests.conftest import tool
 from tests.servers import steps

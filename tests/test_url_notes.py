@@ -12,7 +12,7 @@ from typing import Any
 
 import modelzoo
 import pytest
-from modelzoo.outcome import Summary
+from modelzoo.run.outcome import Summary
 
 from tests.notebook import CONFIG, OTHER, WEIGHTS, Notebook, digest
 from tests.servers.faulty import FaultyServer, hold_after, html_page, serve, status

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from modelzoo.events import ModelFileDownloadBegin, ModelFileDownloadProgress
-from modelzoo.inputs import Input
-from modelzoo.jobs import processors
+from modelzoo.installation.inputs import Input
 from modelzoo.model import ModelFile, Origin
+from modelzoo.run.jobs import processors
 
 from tests.notebook import CONFIG, OTHER, WEIGHTS, Notebook
 from tests.processes import Downloader

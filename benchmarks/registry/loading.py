@@ -56,7 +56,7 @@ def measure(folder: Path, quick: bool, say: Say) -> list[str]:
         "## Load",
         f"A model of {FILES * size >> 20} MiB in {FILES} files from a folder, compression 1; medians "
         f"of {REPEATS} runs, each the whole process. Ours copies the archive and hashes it, unpacks "
-        "it, hashes every file, compares all that with what was published, and syncs it to disk. "
+        "it, hashes every file, compares all that with what was published, and syncs it to the disk. "
         "The other is `shutil.copyfile` and `zipfile` in a process that is running already.",
         table(("", "time", "unpacked"), rows),
     ]

@@ -34,13 +34,13 @@ if TYPE_CHECKING:
     from .errors import UnknownModelError as UnknownModelError
     from .errors import UnsafePathError as UnsafePathError
     from .errors import UsageError as UsageError
-    from .keeping import adopt as adopt
-    from .keeping import cache_info as cache_info
-    from .keeping import delete as delete
-    from .keeping import installed as installed
-    from .keeping import prune_cache as prune_cache
-    from .keeping import verify as verify
-    from .keeping import verify_cache as verify_cache
+    from .keeping.functions import adopt as adopt
+    from .keeping.functions import cache_info as cache_info
+    from .keeping.functions import delete as delete
+    from .keeping.functions import installed as installed
+    from .keeping.functions import prune_cache as prune_cache
+    from .keeping.functions import verify as verify
+    from .keeping.functions import verify_cache as verify_cache
     from .loading import load as load
     from .model import Model as Model
     from .model import ModelFile as ModelFile
@@ -50,11 +50,11 @@ if TYPE_CHECKING:
     from .registry.writing import publish as publish
     from .registry.writing import set_alias as set_alias
     from .registry.writing import update_meta as update_meta
-    from .remote import delete_source as delete_source
-    from .remote import list_sources as list_sources
-    from .remote import load_model as load_model
-    from .remote import refresh_source as refresh_source
-    from .remote import register_source as register_source
+    from .remote.functions import delete_source as delete_source
+    from .remote.functions import list_sources as list_sources
+    from .remote.functions import load_model as load_model
+    from .remote.functions import refresh_source as refresh_source
+    from .remote.functions import register_source as register_source
     from .requirements import MissingRequirements as MissingRequirements
 
 _HOME = {
@@ -74,7 +74,7 @@ _HOME = {
         "UnsafePathError",
         "UsageError",
     ),
-    "keeping": (
+    "keeping.functions": (
         "adopt",
         "cache_info",
         "delete",
@@ -88,7 +88,13 @@ _HOME = {
     "probing": ("Finding", "probe"),
     "registry.writing": ("publish", "set_alias", "update_meta"),
     "published": ("lookup_table",),
-    "remote": ("delete_source", "list_sources", "load_model", "refresh_source", "register_source"),
+    "remote.functions": (
+        "delete_source",
+        "list_sources",
+        "load_model",
+        "refresh_source",
+        "register_source",
+    ),
     "requirements": ("MissingRequirements",),
 }
 

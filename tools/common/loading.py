@@ -15,7 +15,6 @@ import msgspec
 from .api import DownloadFailed
 from .catalog import plain_name
 from .catalog.audmodel import make_model
-from .disk import storage_errors
 from .errors import (
     Interrupted,
     ModelZooError,
@@ -25,20 +24,21 @@ from .errors import (
     UnknownModelError,
 )
 from .events import Notice, Report
+from .files.disk import storage_errors
+from .installation.receipts import Receipt, Receipts
 from .model import Model
-from .receipts import Receipt, Receipts
 from .registry.headers import Header, dump_header
 from .registry.identifiers import Uid, is_alias
 from .registry.model_cache import ModelCache, default_root
 from .registry.opening import Places, open_repositories
 from .registry.repository import Proof, Repository
 from .registry.searching import Repositories
-from .running import Listener, fetch, make_cache, make_engine
+from .run.setup import Listener, fetch, make_cache, make_engine
 from .stores import Settings
 from .variants import EVERY_VARIANT
 
 if TYPE_CHECKING:
-    from .engine import Engine
+    from .transfer.engine import Engine
 
 POLL = 0.05
 """Seconds between looks at a model that another process is loading."""

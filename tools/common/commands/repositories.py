@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CatalogError, UsageError
-from ..json_documents import read_bytes
+from ..files.bounded import read_bounded
+from ..files.json_documents import MAX_BYTES
 from ..registry.configuration import VARIABLE
 from ..registry.headers import parse_meta
 from .options import Parser
@@ -26,6 +27,6 @@ def add_repositories(parser: Parser) -> None:
 def read_mapping(path: Path) -> dict[str, Any]:
     """The mapping in a YAML or JSON file; raises UsageError."""
     try:
-        return parse_meta(read_bytes(path), str(path))
+        return parse_meta(read_bounded(path, MAX_BYTES), str(path))
     except CatalogError as error:
         raise UsageError(str(error)) from None

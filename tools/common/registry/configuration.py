@@ -18,9 +18,9 @@ from typing import Any
 
 import msgspec
 
-from ..credentials import Credential, bearer, give, host_of, mask
-from ..documents import read_yaml
 from ..errors import CatalogError, TransferError, UsageError
+from ..files.documents import read_yaml
+from ..web.credentials import Credential, bearer, give, host_of, mask
 
 VARIABLE = "MODELZOO_REPOSITORY"
 """Names repositories, one a line, instead of the file; a configured name will do."""

@@ -8,7 +8,7 @@ import msgspec
 
 from ..checksum import Checksum, make_checksum
 from ..errors import CatalogError
-from ..json_documents import parse_json
+from ..files.json_documents import parse_json
 
 Size = Annotated[int, msgspec.Meta(ge=0)]
 """Bytes."""

@@ -15,8 +15,8 @@ import msgspec
 import yaml
 from yaml import AliasEvent, CollectionEndEvent, CollectionStartEvent, ScalarEvent
 
-from ..documents import MAX_BYTES, MAX_DEPTH, is_suspicious, one_line
 from ..errors import CatalogError, InvalidValueError, UnsafePathError
+from ..files.documents import MAX_BYTES, MAX_DEPTH, is_suspicious, one_line
 from .identifiers import Uid, is_version, split_uid
 from .layout import archive_key
 

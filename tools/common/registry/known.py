@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from ..disk import write_whole
+from ..files.disk import write_whole
 from ..user_folders import index_folder
 from ..version import VERSION
 from .headers import Header, dump_header, parse_header

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from ..errors import InvalidValueError, UnsafePathError
-from ..paths import safe_path
+from ..files.paths import safe_path
 from .identifiers import Uid, is_alias, is_model_id, is_version
 
 UIDS, ALIASES, DIGESTS = "_uid", "_alias", "_digest"

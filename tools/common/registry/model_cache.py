@@ -13,9 +13,9 @@ from pathlib import Path
 
 import filelock
 
-from ..disk import storage_errors, write_whole
 from ..errors import CatalogError, UnsafePathError
-from ..paths import STATE_DIR
+from ..files.disk import storage_errors, write_whole
+from ..files.paths import STATE_DIR
 from ..versions import release_key
 from .headers import Header, parse_header
 from .identifiers import Uid, is_alias, is_version, split_uid

@@ -16,10 +16,10 @@ from pathlib import Path
 import msgspec
 
 from ..checksum import CHUNK, new_hasher
-from ..disk import storage_errors
 from ..errors import InvalidValueError, UnsafePathError
-from ..hashing import FileHasher
-from ..paths import clash, require_safe
+from ..files.disk import storage_errors
+from ..files.hashing import FileHasher
+from ..files.paths import clash, require_safe
 from .deflating import Deflater
 from .digests import Digests, FileDigest
 

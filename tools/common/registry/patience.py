@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from ..checksum import Checksum
 from ..errors import TransferError
-from ..gates import backoff
+from ..web.gates import backoff
 from .storage import MAX_DOCUMENT, Entry, Sent, Storage
 
 T = TypeVar("T")

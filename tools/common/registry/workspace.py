@@ -11,7 +11,7 @@ from pathlib import Path
 
 import filelock
 
-from ..disk import storage_errors
+from ..files.disk import storage_errors
 
 _PREFIX = "modelzoo-publish-"
 _LOCK = "lock"

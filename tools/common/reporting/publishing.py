@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from ..disk import readable
 from ..events import Event, Notice, PublishBegin, PublishEnd, PublishProgress, PublishRetry
+from ..files.disk import readable
 from .stream import is_terminal, note, printable, warn
 from .table import count
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from ..checksum import CHUNK
-from ..credentials import mask
 from ..errors import Reason, TransferError
-from ..object_client import SCHEMES as SCHEMES
-from ..object_client import client_for, place_of, translated_object_errors
+from ..web.credentials import mask
+from ..web.object_client import SCHEMES as SCHEMES
+from ..web.object_client import client_for, place_of, translated_object_errors
 from . import Settings
 
 if TYPE_CHECKING:

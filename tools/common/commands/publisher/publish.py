@@ -13,7 +13,7 @@ from ...registry.writing import ATTEMPTS, publish
 from ...reporting.json import JsonReporter
 from ...reporting.publishing import publishing_reporter
 from ...reporting.stream import note, write_text
-from ...running import MAX_TIMEOUT
+from ...run.setup import MAX_TIMEOUT
 from ..options import Parser, file_path, number
 from ..repositories import read_mapping
 from ..session import OK

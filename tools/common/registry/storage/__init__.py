@@ -18,10 +18,10 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ...checksum import Checksum
-from ...credentials import mask
 from ...errors import Reason, TransferError, UsageError
-from ...paths import require_safe
+from ...files.paths import require_safe
 from ...stores import Settings
+from ...web.credentials import mask
 
 MAX_DOCUMENT = 4 << 20
 """Bytes of the largest document (a header, say) that is read whole."""

@@ -12,9 +12,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from ...checksum import CHUNK, Checksum, new_hasher
-from ...disk import copy_range, storage_error, storage_errors
 from ...errors import CatalogError, Reason, TransferError, UsageError
-from ...hashing import FileHasher
+from ...files.disk import copy_range, storage_error, storage_errors
+from ...files.hashing import FileHasher
 from ...stores import Settings
 from ...stores.file import local_path
 from . import MAX_DOCUMENT, Entry, Sent, missing, require_key

@@ -12,11 +12,11 @@ from pathlib import Path
 from urllib.parse import quote
 
 from ...checksum import CHUNK, Checksum, make_checksum, new_hasher
-from ...credentials import host_of, mask, without_userinfo
-from ...disk import storage_errors
 from ...errors import CatalogError, Reason, TransferError, UnsafePathError, UsageError
+from ...files.disk import storage_errors
 from ...stores import Settings
 from ...stores.http import HttpStore, OpenedUrl, dismiss, status_error
+from ...web.credentials import host_of, mask, without_userinfo
 from ..web_index import links
 from . import MAX_DOCUMENT, Entry, Sent, missing, require_key
 

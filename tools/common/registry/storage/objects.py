@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
 from ...checksum import Checksum, file_checksum, make_checksum, new_hasher
-from ...credentials import mask
-from ...disk import storage_errors
 from ...errors import CatalogError, Reason, TransferError, UsageError
-from ...object_client import SCHEMES as SCHEMES
-from ...object_client import client_for, place_of, translated_object_errors
+from ...files.disk import storage_errors
 from ...stores import Settings
+from ...web.credentials import mask
+from ...web.object_client import SCHEMES as SCHEMES
+from ...web.object_client import client_for, place_of, translated_object_errors
 from . import MAX_DOCUMENT, Entry, Sent, require_key
 
 if TYPE_CHECKING:
