@@ -15,9 +15,10 @@ from pathlib import Path
 
 import msgspec
 
-from ..checksum import CHUNK, file_checksum, new_hasher
+from ..checksum import CHUNK, new_hasher
 from ..errors import InvalidValueError, UnsafePathError
 from ..files.disk import storage_errors
+from ..files.hashing import FileHasher
 from ..files.paths import clash, require_safe
 from .deflating import Deflater
 from .digests import Digests, FileDigest
@@ -80,16 +81,25 @@ def pack(contents: Contents, archive: Path, level: int, packed: Callable[[int], 
     kind = zipfile.ZIP_DEFLATED if level else zipfile.ZIP_STORED
     files: dict[str, FileDigest] = {}
     before = 0
-    with storage_errors(archive):
-        with zipfile.ZipFile(archive, "x", kind) as target:
+    with (
+        storage_errors(archive),
+        archive.open("xb+") as written,
+        contextlib.closing(FileHasher(written.fileno(), "sha256")) as hasher,
+    ):
+        with zipfile.ZipFile(written, "w", kind) as target:
             for name in contents.files:
                 path, start = contents.root / name, before
                 with storage_errors(path):
                     digest = _add(target, path, name, level, lambda size: packed(start + size))  # noqa: B023
                 files[name] = digest
                 before += digest.size
-        size = archive.stat().st_size
-        return Digests(FileDigest(size, file_checksum(archive, "sha256").value), files)
+                # An entry does not change once it is closed, so it is hashed beside the next one.
+                written.flush()
+                hasher.follow(written.tell())
+        written.flush()
+        size = written.seek(0, os.SEEK_END)
+        hasher.follow(size)
+        return Digests(FileDigest(size, hasher.checksum().value), files)
 
 
 def _add(
