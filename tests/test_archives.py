@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from modelzoo.cancel import Cancel
+from modelzoo.checksum import file_checksum
 from modelzoo.errors import Interrupted, ModelZooError, Reason
 from modelzoo.files import archives
 from modelzoo.files.archives import unpack
@@ -42,9 +44,11 @@ def test_good_archives(out: Path, tmp_path: Path, form: str, prefix: str) -> Non
         (f"{prefix}empty", b""),
         (f"{prefix}größe 1.txt", b"umlauts and a space"),
     ]
-    unpack(make_archive(tmp_path / "a", form, entries), out, form, Cancel())
+    checksums = unpack(make_archive(tmp_path / "a", form, entries), out, form, Cancel(), "sha384")
     found = tree(out)
     found.pop("top", None)
+    files = {name for name, data in found.items() if isinstance(data, bytes)}
+    assert checksums == {name: file_checksum(out / name, "sha384") for name in files}
     assert found == {
         "model.xml": b"<net/>",
         "nested": "folder",
@@ -55,6 +59,27 @@ def test_good_archives(out: Path, tmp_path: Path, form: str, prefix: str) -> Non
     }
     # Whoever made the archive does not decide who may run what here.
     assert {p.stat().st_mode & 0o7111 for p in out.rglob("*") if p.is_file()} == {0}
+
+
+def test_large_files_beside_each_other(out: Path, tmp_path: Path) -> None:
+    """Of more than there are threads, in any order, every byte and every digest is right."""
+    files = {f"{n}/{n}.bin": content(str(n), archives.LARGE + 1000 * n) for n in range(9)}
+    checksums = unpack(make_archive(tmp_path / "a", "zip", files.items()), out, "zip", Cancel())
+    assert {name: (out / name).read_bytes() for name in files} == files
+    assert checksums == {name: file_checksum(out / name, "sha256") for name in files}
+
+
+@pytest.mark.parametrize("place", [0, 4, 8])
+def test_a_broken_file_among_large_ones(place: int, out: Path, tmp_path: Path) -> None:
+    """No thread goes on when the error has been raised."""
+    entries = [(f"{n}.bin", content(str(n), archives.LARGE)) for n in range(9)]
+    path = make_archive(tmp_path / "a", "zip", entries)
+    data = bytearray(path.read_bytes())
+    data[data.index(entries[place][0].encode()) + 5000] ^= 1
+    path.write_bytes(data)
+    with refused(out, r"not a usable zip archive"):
+        unpack(path, out, "zip", Cancel())
+    assert not [t for t in threading.enumerate() if t.name.startswith("modelzoo-")]
 
 
 @pytest.mark.parametrize("form", FORMATS)

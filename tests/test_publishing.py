@@ -26,6 +26,7 @@ from modelzoo.registry.claims import Claim, Times, claimed
 from modelzoo.registry.headers import parse_aliases, parse_header
 from modelzoo.registry.identifiers import Uid
 from modelzoo.registry.layout import aliases_key, header_key, meta_key
+from modelzoo.registry.opening import open_repositories
 from modelzoo.registry.storage import Storage, connect
 from modelzoo.registry.storage.folder import FolderStorage
 
@@ -256,10 +257,36 @@ def test_a_failure_leaves_nothing(
 
 def test_an_alias_of_another_model_waits_for_the_header(root: Path, storage: FolderStorage) -> None:
     old = publish(root, storage, alias="best")
-    failing = Failing(storage.root, 5, StorageError("full"))  # the header
+    failing = Failing(storage.root, 6, StorageError("full"))  # the header
     with pytest.raises(StorageError):
         publish(root, failing, "2.0.0", alias="best")
     assert modelzoo.set_alias("again", "best", repository=storage.root) == str(old)
+
+
+class Killed(BaseException):
+    """Ends a process as SIGKILL does: nothing is tidied up."""
+
+
+@pytest.mark.parametrize("after", [7, 8])
+def test_an_alias_that_a_killed_run_did_not_get_to(
+    after: int, root: Path, storage: FolderStorage
+) -> None:
+    """The model is there; to publish it again moves the alias, and says that the model was there."""
+    publish(root, storage, alias="best")
+    new = Uid(publish(root, storage, "0.1.0").short_id, "2.0.0")
+    with pytest.raises(Killed):  # at the list of the model, or at the alias itself
+        publish(root, Failing(storage.root, after, Killed()), "2.0.0", alias="best")
+    assert storage.exists(header_key(new))
+    with pytest.raises(AlreadyPublishedError, match="did not get to, means it now"):
+        publish(root, storage, "2.0.0", alias="best")
+    assert open_repositories(storage).resolve_alias("best") == new
+    models(storage)
+    with pytest.raises(AlreadyPublishedError, match=r"has this model already$"):
+        publish(root, storage, "2.0.0", alias="best")
+    modelzoo.set_alias("best", f"{new.short_id}-1.0.0", repository=storage.root)
+    with pytest.raises(AlreadyPublishedError, match=r"has this model already$"):
+        publish(root, storage, "2.0.0", alias="best")
+    assert str(open_repositories(storage).resolve_alias("best")).endswith("1.0.0")
 
 
 def test_somebody_else_without_claims_is_first(root: Path, storage: FolderStorage) -> None:

@@ -220,14 +220,14 @@ def load(
     process that loads the model is waited for as long as it runs, and nothing is printed.
     """
     folder = Path(root or cache_root or default_cache_root())
-    return str(_load(uid, folder, repository=_repositories().all))
+    return str(_load(uid, folder, repository=_places()))
 
 
 def lookup_table(
     name: str, version: str | None = None, *, subgroup: str | None = None, private: bool = False
 ) -> Any:
     """The ids of the models with this name, subgroup and version, and their parameters."""
-    return _lookup_table(name, subgroup=subgroup, version=version, repository=_repositories().all)
+    return _lookup_table(name, subgroup=subgroup, version=version, repository=_places())
 
 
 def meta(uid: str, *, cache_root: str | None = None, verbose: bool = False) -> dict[str, Any]:

@@ -35,6 +35,13 @@ class Reason(str, Enum):
         return self.value
 
 
+UNREACHABLE = (
+    Reason.NETWORK, Reason.TIMEOUT, Reason.OFFLINE, Reason.SERVER_ERROR, Reason.RATE_LIMITED,
+    Reason.CERTIFICATE,
+)  # fmt: skip
+"""Why nobody could be asked: what is here already is used then."""
+
+
 class ModelZooError(Exception):
     """Everything that this package raises on purpose; `reason` says what, the text says the rest."""
 

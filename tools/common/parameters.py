@@ -6,7 +6,7 @@ import ast
 import fnmatch
 import operator
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -135,3 +135,17 @@ def parse_condition(text: str) -> Condition:
 def all_hold(conditions: Iterable[Condition], parameters: Mapping[str, Any]) -> bool:
     """Whether a model with these parameters meets all of the conditions."""
     return all(condition.holds(parameters) for condition in conditions)
+
+
+Parameters = str | Condition | Iterable[str | Condition] | Mapping[str, Any]
+"""What parameters have to be: conditions, or values by their names."""
+
+
+def conditions(param: Parameters) -> Iterator[Condition]:
+    """What parameters have to be: conditions as text, or values."""
+    if isinstance(param, Mapping):
+        for name, value in param.items():
+            yield Condition(name, "=", str(value), value)
+    else:
+        several = (param,) if isinstance(param, str | Condition) else param
+        yield from (c if isinstance(c, Condition) else parse_condition(c) for c in several)

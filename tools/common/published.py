@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .api import Parameters, conditions, warn
-from .errors import CatalogError, TransferError
-from .loading import UNREACHABLE
+from .errors import UNREACHABLE, CatalogError, TransferError
+from .parameters import Parameters, conditions
 from .registry.headers import Header, dump_header, dump_meta, parse_meta
 from .registry.identifiers import Uid
 from .registry.lookup import LookupTable, as_frame, make_table
@@ -41,9 +40,14 @@ def find_published(
     version: str | None = None,
     param: Parameters = (),
     repository: Places = None,
-    warn: Callable[[str], None] = warn,
+    warn: Callable[[str], None] | None = None,
 ) -> LookupTable:
-    """The same as a LookupTable, always; `warn` hears of headers that cannot be read."""
+    """The same as a LookupTable, always; `warn` hears of headers that cannot be read.
+
+    Without one it is a warning of Python's.
+    """
+    if warn is None:
+        from .api import warn
     headers = open_repositories(repository).headers(warn)
     wanted = tuple(conditions(param))
     return make_table(headers, name=name, subgroup=subgroup, version=version, conditions=wanted)

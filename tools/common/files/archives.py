@@ -1,4 +1,8 @@
-"""Unpacking archives from outside: names, kinds of entries, their number and size are bounded."""
+"""Unpacking archives from outside: names, kinds of entries, their number and size are bounded.
+
+Files are hashed while they are written, and large ones of a zip archive come out beside each other:
+inflating, hashing and writing all let other threads run.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +12,16 @@ import errno
 import gzip
 import io
 import lzma
+import os
 import stat
 import struct
 import tarfile
+import threading
 import zipfile
 import zlib
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -21,9 +29,10 @@ from typing import IO
 import msgspec
 
 from ..cancel import Cancel
-from ..checksum import CHUNK
+from ..checksum import CHUNK, Checksum
 from ..errors import PostprocessingError, Reason, UnsafePathError
-from .disk import free_space, readable
+from .disk import free_space, readable, write_all
+from .hashing import FileHasher
 from .paths import folded, safe_path
 
 MAX_ENTRIES = 100_000
@@ -32,6 +41,12 @@ MAX_RATIO = 200
 FREE_SIZE = 1 << 30
 MAX_HEADER = 4 * CHUNK
 """Bytes that a tar archive's reader may want at once: its extended headers are read in one piece."""
+
+LARGE = 1 << 20
+"""Bytes from which on a file is worth a thread."""
+
+WORKERS = min(4, os.cpu_count() or 1)
+"""Files that come out of one archive at a time; more would wait for the disk."""
 
 _BROKEN = (
     tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, struct.error, EOFError,
@@ -44,20 +59,28 @@ class _Entry(msgspec.Struct, frozen=True):
     name: str
     size: int
     kind: str
-    open: Callable[[], IO[bytes]]
+    open: Callable[[], AbstractContextManager[IO[bytes]]]
 
 
-def unpack(archive: Path, folder: Path, form: str, cancel: Cancel) -> None:
-    """Unpack into a folder; `form` as in `shutil.unpack_archive`. Raises PostprocessingError."""
+def unpack(
+    archive: Path, folder: Path, form: str, cancel: Cancel, algorithm: str = "sha256"
+) -> dict[str, Checksum]:
+    """Unpack into a folder; returns the checksums of the files by their paths there.
+
+    `form` is as in `shutil.unpack_archive`. Raises PostprocessingError.
+    """
     entries = _zip_entries if form == "zip" else _tar_entries
-    limit = _Limit(archive, folder)
-    names = _Names()
+    limit, names = _Limit(archive, folder), _Names()
+    found: dict[str, Checksum] = {}
     try:
-        with contextlib.closing(entries(archive)) as found:
-            for entry in found:
+        with entries(archive) as every, _Crew() as crew:
+            for entry in every:
                 cancel.check()
                 if name := names.admit(entry):
-                    _write(entry, folder, name, limit, cancel)
+                    write = partial(_write, entry, folder, name, limit, cancel, algorithm, found)
+                    # The entries of a tar archive are only there one after the other.
+                    crew.do(write, beside=form == "zip" and entry.size >= LARGE)
+            crew.end()
     except _BROKEN as error:
         raise PostprocessingError(f"is not a usable {form} archive: {error}") from None
     except OSError as error:
@@ -65,25 +88,86 @@ def unpack(archive: Path, folder: Path, form: str, cancel: Cancel) -> None:
         if error.errno not in (None, errno.EINVAL):
             raise
         raise PostprocessingError(f"is not a usable {form} archive: {error}") from None
+    return found
 
 
-def _zip_entries(archive: Path) -> Generator[_Entry, None, None]:
+class _Crew:
+    """Threads that write large files; the first failure ends the work, and no thread outlives it."""
+
+    def __init__(self) -> None:
+        self._pool: ThreadPoolExecutor | None = None
+        self._busy: set[Future[None]] = set()
+
+    def __enter__(self) -> _Crew:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+    def do(self, act: Callable[[], None], beside: bool) -> None:
+        """Have it done, now or soon; raises what has gone wrong before."""
+        if not beside:
+            act()
+            return
+        self._pool = self._pool or ThreadPoolExecutor(WORKERS, "modelzoo-unpack")
+        if len(self._busy) >= WORKERS:
+            self._settle(FIRST_COMPLETED)
+        self._busy.add(self._pool.submit(act))
+
+    def end(self) -> None:
+        """Wait for everything that has been begun."""
+        while self._busy:
+            self._settle(FIRST_COMPLETED)
+
+    def _settle(self, when: str) -> None:
+        done, self._busy = wait(self._busy, return_when=when)
+        for future in done:
+            future.result()
+
+
+@contextlib.contextmanager
+def _zip_entries(archive: Path) -> Iterator[Iterator[_Entry]]:
+    """The entries, which can be opened until the end."""
     with zipfile.ZipFile(archive) as file:
-        for info in file.infolist():
-            mode = stat.S_IFMT(info.external_attr >> 16)
-            kind = "folder" if info.is_dir() else "file"
-            if mode not in (0, stat.S_IFREG, stat.S_IFDIR):  # 0: made where there are no modes
-                kind = "link" if mode == stat.S_IFLNK else "device"
-            yield _Entry(info.filename, info.file_size, kind, partial(file.open, info))
+        lock = threading.Lock()
+        yield (_zip_entry(file, info, lock) for info in file.infolist())
 
 
-def _tar_entries(archive: Path) -> Generator[_Entry, None, None]:
+def _zip_entry(file: zipfile.ZipFile, info: zipfile.ZipInfo, lock: threading.Lock) -> _Entry:
+    mode = stat.S_IFMT(info.external_attr >> 16)
+    kind = "folder" if info.is_dir() else "file"
+    if mode not in (0, stat.S_IFREG, stat.S_IFDIR):  # 0: made where there are no modes
+        kind = "link" if mode == stat.S_IFLNK else "device"
+    return _Entry(info.filename, info.file_size, kind, partial(_inflated, file, info, lock))
+
+
+@contextlib.contextmanager
+def _inflated(
+    file: zipfile.ZipFile, info: zipfile.ZipInfo, lock: threading.Lock
+) -> Iterator[IO[bytes]]:
+    """The file itself; a ZipFile may be read by several threads, but counts what is open unprotected."""
+    with lock:
+        source = file.open(info)
+    try:
+        yield source
+    finally:
+        with lock:
+            source.close()
+
+
+@contextlib.contextmanager
+def _tar_entries(archive: Path) -> Iterator[Iterator[_Entry]]:
+    """The entries, each of which can be opened until the next one is asked for."""
     with _decompressed(archive) as content, tarfile.TarFile(fileobj=_Pieces(content)) as file:
-        for info in file:
-            kind = "folder" if info.isdir() else "file" if info.isreg() else "link"
-            if not (info.isdir() or info.isreg() or info.islnk() or info.issym()):
-                kind = "device"
-            yield _Entry(info.name, info.size, kind, partial(_extracted, file, info))
+        yield (_tar_entry(file, info) for info in file)
+
+
+def _tar_entry(file: tarfile.TarFile, info: tarfile.TarInfo) -> _Entry:
+    kind = "folder" if info.isdir() else "file" if info.isreg() else "link"
+    if not (info.isdir() or info.isreg() or info.islnk() or info.issym()):
+        kind = "device"
+    return _Entry(info.name, info.size, kind, partial(_extracted, file, info))
 
 
 def _extracted(file: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
@@ -171,6 +255,7 @@ class _Limit:
     def __init__(self, archive: Path, folder: Path) -> None:
         self._bytes = max(FREE_SIZE, MAX_RATIO * archive.stat().st_size)
         self._free = free_space(folder)
+        self._lock = threading.Lock()
 
     def check(self, size: int) -> None:
         """So many more are to come; raises PostprocessingError when that is too much, or cannot fit."""
@@ -182,11 +267,20 @@ class _Limit:
 
     def count(self, size: int) -> None:
         """So many bytes have come."""
-        self.check(size)
-        self._bytes, self._free = self._bytes - size, self._free - size
+        with self._lock:
+            self.check(size)
+            self._bytes, self._free = self._bytes - size, self._free - size
 
 
-def _write(entry: _Entry, folder: Path, name: PurePosixPath, limit: _Limit, cancel: Cancel) -> None:
+def _write(
+    entry: _Entry,
+    folder: Path,
+    name: PurePosixPath,
+    limit: _Limit,
+    cancel: Cancel,
+    algorithm: str,
+    found: dict[str, Checksum],
+) -> None:
     target = folder / name
     try:
         if entry.kind == "folder":
@@ -194,12 +288,16 @@ def _write(entry: _Entry, folder: Path, name: PurePosixPath, limit: _Limit, canc
             return
         limit.check(entry.size)
         target.parent.mkdir(parents=True, exist_ok=True)
-        copy = target.open("xb")
+        copy = target.open("xb+", buffering=0)
     except (FileExistsError, NotADirectoryError):
         raise PostprocessingError(f'the archive holds "{name}", which is there already') from None
-    with copy, entry.open() as source:
+    hasher, size = FileHasher(copy.fileno(), algorithm), 0
+    with copy, contextlib.closing(hasher), entry.open() as source:
         # The size in the header may lie: what counts is what comes out.
         while chunk := source.read(CHUNK):
             cancel.check()
             limit.count(len(chunk))
-            copy.write(chunk)
+            write_all(copy.fileno(), chunk)
+            hasher.follow(size + len(chunk), size, chunk)
+            size += len(chunk)
+        found[str(name)] = hasher.checksum()

@@ -64,6 +64,13 @@ else:
             return os.write(handle, data)
 
 
+def write_all(handle: int, data: bytes) -> None:
+    """Write all of it; the system may take less at a time."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(handle, view) :]
+
+
 COPIED_AT_A_TIME = 4 << 20  # bytes: rare enough to cost nothing, soon enough for whoever hashes them
 
 

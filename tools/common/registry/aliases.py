@@ -48,10 +48,39 @@ def aliases_of(storage: Storage, uid: Uid) -> list[str]:
 def point(storage: Storage, alias: str, uid: Uid) -> None:
     """Let an alias mean this model: its list first, then the alias, then the list of the loser."""
     before = target_of(storage, alias)
-    storage.write(aliases_key(uid), dump_aliases({*aliases_of(storage, uid), alias}))
+    promise(storage, alias, uid)
     storage.write(alias_key(alias), dump_alias(uid))
     if before is not None and before != uid:
         _strike(storage, alias, before)
+
+
+def promise(storage: Storage, alias: str, uid: Uid) -> None:
+    """Put an alias on a model's list, which is the first step of `point`."""
+    storage.write(aliases_key(uid), dump_aliases({*aliases_of(storage, uid), alias}))
+
+
+def finish(
+    storage: Storage,
+    alias: str,
+    uid: Uid,
+    told: Callable[[str], None],
+    times: Times = Times(),  # noqa: B008
+) -> bool:
+    """Point an alias at a model whose publication was killed just before that; whether it was.
+
+    The model's list, which is written before its header, tells what was meant: whoever lets the alias
+    mean another model takes it off that list.
+    """
+
+    def promised() -> bool:
+        return alias in aliases_of(storage, uid) and target_of(storage, alias) != uid
+
+    if not promised():
+        return False
+    with changing_aliases(storage, told, times):
+        if still := promised():
+            point(storage, alias, uid)
+    return still
 
 
 def withdraw(storage: Storage, alias: str, uid: Uid) -> None:

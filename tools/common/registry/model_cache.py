@@ -10,16 +10,21 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-
-import filelock
+from typing import TYPE_CHECKING
 
 from ..errors import CatalogError, UnsafePathError
 from ..files.disk import storage_errors, write_whole
 from ..files.paths import STATE_DIR
 from ..versions import release_key
-from .headers import Header, parse_header
 from .identifiers import Uid, is_alias, is_version, split_uid
 from .layout import model_folder
+
+if TYPE_CHECKING:
+    import filelock
+
+    from .headers import Header
+
+# Who looks for a model that is there waits for no locks and no YAML: they are imported when needed.
 
 VARIABLE = "AUDMODEL_CACHE_ROOT"
 DEFAULT_ROOT = "~/audmodel"
@@ -55,6 +60,16 @@ class ModelCache:
             return folder
         return self._by_old_release(uid, header or self.header(uid))
 
+    def settled(self, text: str) -> Path | None:
+        """The folder of a model that is there, for an id that will mean the same tomorrow.
+
+        An alias may mean another model then, and a short id a later version.
+        """
+        known = self.known(text)
+        if known is None or text not in (str(known), f"{known.short_id}-{known.version}"):
+            return None
+        return self.loaded(known)
+
     def _by_old_release(self, uid: Uid, header: Header | None) -> Path | None:
         if header is not None:
             with contextlib.suppress(UnsafePathError):
@@ -77,6 +92,8 @@ class ModelCache:
 
     def header(self, uid: Uid) -> Header | None:
         """The header that is kept of a model; None for one that is not there, or is none."""
+        from .headers import parse_header
+
         path = self.document(uid, "header")
         with contextlib.suppress(OSError, CatalogError):
             header = parse_header(path.read_bytes(), str(path))
@@ -128,6 +145,8 @@ class ModelCache:
 
         False where locks do not work: several may load it then, and who renames first has done it.
         """
+        import filelock
+
         folder = self.folder(uid)
         with storage_errors(folder):
             folder.parent.mkdir(parents=True, exist_ok=True)
@@ -141,11 +160,13 @@ class ModelCache:
 
 
 def _acquire(lock: filelock.BaseFileLock, wait: Callable[[], None]) -> bool:
+    from filelock import Timeout
+
     while True:
         try:
             lock.acquire(timeout=0)
             return True
-        except filelock.Timeout:
+        except Timeout:
             wait()
         except (OSError, NotImplementedError):
             return False

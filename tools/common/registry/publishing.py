@@ -35,19 +35,12 @@ from ..events import (
     PublishStep,
     Report,
 )
-from .aliases import changing_aliases, point, target_of, withdraw
+from .aliases import changing_aliases, finish, point, promise, target_of, withdraw
 from .claims import Held, Times, claimed
 from .digests import Digests, dump_digests
 from .headers import Header, dump_header, dump_meta
 from .identifiers import Uid, require_alias, require_version, short_id
-from .layout import (
-    aliases_key,
-    archive_key,
-    digest_key,
-    header_key,
-    meta_key,
-    require_names,
-)
+from .layout import aliases_key, archive_key, digest_key, header_key, meta_key, require_names
 from .packing import MAX_LEVEL, Contents, look_through, pack
 from .patience import PatientStorage
 from .storage import Storage
@@ -148,7 +141,7 @@ class Publishing:
         digests: Digests | None = None
         reason, message = None, None
         try:
-            self._refuse_existing()
+            self._refuse_existing(self._finished_alias())
             contents = look_through(self._publication.root)
             self._begin(contents)
             with workspace(self._temporary) as folder:
@@ -185,10 +178,19 @@ class Publishing:
             )
         )
 
-    def _refuse_existing(self) -> None:
+    def _refuse_existing(self, more: str = "") -> None:
         if self._storage.exists(header_key(self._uid)):
-            problem = f"{self._storage.url} has this model already"
+            problem = f"{self._storage.url} has this model already{more}"
             raise AlreadyPublishedError(str(self._uid), problem)
+
+    def _finished_alias(self) -> str:
+        """Let the alias mean a model whose publication was killed just before that; says so then."""
+        alias = self._publication.alias
+        if alias is None or not self._storage.exists(header_key(self._uid)):
+            return ""
+        if not finish(self._storage, alias, self._uid, self._tell, self._times):
+            return ""
+        return f"; its alias {alias}, which an earlier run did not get to, means it now"
 
     def _pack(self, contents: Contents, archive: Path) -> Digests:
         return pack(
@@ -244,6 +246,7 @@ class Publishing:
         with changing_aliases(self._storage, self._tell, self._times):
             before = target_of(self._storage, alias)
             if before not in (None, self._uid) and self._storage.exists(header_key(before)):
+                promise(self._storage, alias, self._uid)
                 return False
             point(self._storage, alias, self._uid)
             return True

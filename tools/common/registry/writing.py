@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +11,17 @@ from ..errors import UnknownModelError
 from ..events import Report
 from ..stores import Settings
 from .aliases import changing_aliases, point
-from .configuration import repositories, require_one, resolve
+from .configuration import require_one
 from .headers import dump_meta
 from .identifiers import Uid, require_alias
 from .layout import meta_key
-from .patience import PatientStorage
+from .opening import Place, Places, open_repositories
 from .publishing import Publishing, make_publication
 from .repository import Repository
-from .searching import Repositories
 from .storage import Storage, connect
 
-Place = str | os.PathLike[str]
-
 ATTEMPTS = 4
-"""How often each request is tried."""
+"""How often each request of a publication is tried."""
 
 
 def publish(
@@ -71,7 +67,7 @@ def publish(
     return str(work.run())
 
 
-def set_alias(alias: str, model: str, *, repository: Place | Iterable[Place] | None = None) -> str:
+def set_alias(alias: str, model: str, *, repository: Places = None) -> str:
     """Let an alias mean a model of a repository, whatever it meant before; returns the model's id.
 
     Raises InvalidValueError, UnknownModelError.
@@ -88,7 +84,7 @@ def update_meta(
     meta: Mapping[str, Any],
     *,
     replace: bool = False,
-    repository: Place | Iterable[Place] | None = None,
+    repository: Places = None,
 ) -> dict[str, Any]:
     """Change what is known of a model beyond its header, or replace it; returns all of it.
 
@@ -110,20 +106,8 @@ def _merge(known: dict[str, Any], new: Mapping[str, Any]) -> None:
             known[key] = value
 
 
-def search(repository: Place | Iterable[Place] | None = None) -> Repositories:
-    """The repositories that are named, else all that are configured, in the order of the search."""
-    if isinstance(repository, str | os.PathLike):
-        repository = [repository]
-    places = repositories() if repository is None else [resolve(os.fspath(p)) for p in repository]
-    return Repositories([Repository(_patient(connect(place))) for place in places])
-
-
-def _find(model: str, repository: Place | Iterable[Place] | None) -> tuple[Storage, Uid]:
-    found, uid = search(repository).find(model)
+def _find(model: str, repository: Places) -> tuple[Storage, Uid]:
+    found, uid = open_repositories(repository).find(model)
     if not found.exists(uid):
         raise UnknownModelError(f"A model with ID '{uid}' does not exist in {found.url}.")
     return found.storage, uid
-
-
-def _patient(storage: Storage) -> Storage:
-    return PatientStorage(storage, ATTEMPTS, lambda attempt, wait, error: None)

@@ -127,7 +127,8 @@ class ModelRun:
             delivery = yield from refresh(job, engine)
         else:
             delivery = yield from bring_unpublished(job, engine)
-        self._writer.arrived([job.destination])  # before a receipt can know of it
+        if not self._model.postprocessing:  # else a receipt knows only of what that leaves
+            self._writer.arrived([job.destination])  # before a receipt can know of it
         if delivery.kind == "local" and not self._model.postprocessing:
             prime(job, delivery, engine)
         with self._lock:

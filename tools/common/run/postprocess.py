@@ -9,12 +9,13 @@ from __future__ import annotations
 import contextlib
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
 
 from ..cancel import Cancel
+from ..checksum import Checksum
 from ..errors import ModelZooError, PostprocessingError
 from ..files.archives import unpack
 from ..files.claiming import claim
@@ -25,6 +26,7 @@ from ..files.paths import PARTIAL_SUFFIX, clash, is_code, safe_path
 from ..model import ORIGINAL_SUFFIX, DownloadModel, RegexReplace, Step, UnpackArchive
 from ..source_code import consent
 from ..source_code.remote_code import download_model
+from ..transfer.engine import DEFAULT_ALGORITHM
 
 POLL, POLLS = 0.05, 20
 """Seconds between looks at a model that another process has, and how many."""
@@ -38,6 +40,8 @@ class Changes(msgspec.Struct, frozen=True):
     """Originals that were renamed to `<name>.orig`."""
     removed: tuple[str, ...]
     """Archives that are of no use any more; `remove` them once a receipt vouches for the rest."""
+    checksums: Mapping[str, Checksum] = {}
+    """Those of written files that are known already."""
 
 
 def postprocess(
@@ -111,6 +115,7 @@ class _Work:
         self._archives: set[str] = set()
         self._removed: set[str] = set()
         self._beside_code = self._by_code = False
+        self._checksums: dict[str, Checksum] = {}
 
     def do(self, step: Step) -> None:
         """Carry out one step."""
@@ -139,12 +144,14 @@ class _Work:
             _keep_original(path)
         changed.replace(target)
         self._patched.add(step.file)
+        self._checksums.pop(str(safe_path(step.file)), None)
 
     def unpack(self, step: UnpackArchive) -> None:
         """Unpack an archive beside itself."""
         path = self._find(step.file)
-        beside = self._staging / safe_path(step.file).parent
-        unpack(path, beside, step.format, self._cancel)
+        place = safe_path(step.file).parent
+        came = unpack(path, self._staging / place, step.format, self._cancel, DEFAULT_ALGORITHM)
+        self._checksums |= {str(place / name): checksum for name, checksum in came.items()}
         if path.is_relative_to(self._staging):
             path.unlink()
         self._archives.add(step.file)
@@ -156,6 +163,7 @@ class _Work:
         """Have a source's code bring what nobody else can."""
         download_model(step, self._code, self._staging, self._cancel)
         self._beside_code = self._by_code = True
+        self._checksums.clear()  # the code may have changed what was there
 
     def publish(self) -> Changes:
         """Rename the results into place."""
@@ -176,7 +184,7 @@ class _Work:
         for name in written:
             (self._folder / name).parent.mkdir(parents=True, exist_ok=True)
             (self._staging / name).replace(self._folder / name)
-        return Changes(tuple(written), tuple(kept), tuple(sorted(self._removed)))
+        return Changes(tuple(written), tuple(kept), tuple(sorted(self._removed)), self._checksums)
 
     def _check_places(self, names: Iterable[str]) -> None:
         """Refuse what could not be renamed into place, while nothing has been."""

@@ -81,5 +81,6 @@ def _processed(
     for name in sorted(made):
         path = plan.folder / name
         with storage_errors(path):
-            stat, checksum = path.stat(), file_checksum(path, DEFAULT_ALGORITHM)
+            stat = path.stat()
+            checksum = changes.checksums.get(name) or file_checksum(path, DEFAULT_ALGORITHM)
         yield Installed(model.path_of(name), stat.st_size, stat.st_mtime_ns, checksum)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...registry.writing import search, set_alias
+from ...registry.opening import open_repositories
+from ...registry.writing import set_alias
 from ...reporting.stream import write_text
 from ..options import Parser
 from ..repositories import add_repositories
@@ -23,7 +24,7 @@ def add_options(parser: Parser) -> None:
 def run(options: Any) -> int:
     """Set it, if there is something to set, and print the id of the model that it means."""
     if options.model is None:
-        uid = str(search(options.repository).resolve_alias(options.alias))
+        uid = str(open_repositories(options.repository).resolve_alias(options.alias))
     else:
         uid = set_alias(options.alias, options.model, repository=options.repository)
     write_text(f"{uid}\n")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ...registry.headers import dump_meta
-from ...registry.writing import search, update_meta
+from ...registry.opening import open_repositories
+from ...registry.writing import update_meta
 from ...reporting.json import document
 from ...reporting.stream import write_all
 from ..options import Parser, file_path
@@ -28,7 +29,7 @@ def add_options(parser: Parser) -> None:
 def run(options: Any) -> int:
     """Change it, if there is something to change, and print all of it."""
     if options.file is None:
-        repository, uid = search(options.repository).find(options.model)
+        repository, uid = open_repositories(options.repository).find(options.model)
         meta = repository.meta(uid)
     else:
         meta = update_meta(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...errors import UnknownModelError
-from ...registry.writing import search
+from ...registry.opening import open_repositories
 from ...reporting.json import document
 from ...reporting.stream import write_all, write_text
 from ..options import Parser
@@ -23,7 +23,7 @@ def add_options(parser: Parser) -> None:
 
 def run(options: Any) -> int:
     """Print them; raises UnknownModelError where there are none."""
-    versions = search(options.repository).versions(options.model)
+    versions = open_repositories(options.repository).versions(options.model)
     if not versions:
         raise UnknownModelError(f"No repository has a model with ID '{options.model}'.")
     text = "".join(f"{version}\n" for version in versions)

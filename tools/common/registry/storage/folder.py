@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ...checksum import CHUNK, Checksum, new_hasher
+from ...checksum import Checksum, new_hasher
 from ...errors import CatalogError, Reason, TransferError, UsageError
-from ...files.disk import copy_range, storage_error, storage_errors
+from ...files.disk import copy_range, storage_error, storage_errors, write_all
 from ...files.hashing import FileHasher
 from ...stores import Settings
 from ...stores.file import local_path
@@ -103,7 +103,7 @@ class FolderStorage:
         """See Storage.create: a link of a finished file is made only where there is no file yet."""
         path = self._path(key)
         with storage_errors(path), _beside(path) as (handle, temporary):
-            _write_all(handle, data)
+            write_all(handle, data)
             os.fsync(handle)
             try:
                 os.link(temporary, path)
@@ -120,7 +120,7 @@ class FolderStorage:
         """See Storage.write."""
         path = self._path(key)
         with storage_errors(path), _beside(path) as (handle, temporary):
-            _write_all(handle, data)
+            write_all(handle, data)
             os.fsync(handle)
             os.replace(temporary, path)
             _sync_folder(path.parent)
@@ -211,12 +211,6 @@ def _clear_away(path: Path) -> None:
             ours = entry.name.startswith(f".{path.name[:100]}.") and entry.name.endswith(IN_FLIGHT)
             if ours and entry.stat().st_mtime < time.time() - STALE:
                 os.unlink(entry.path)
-
-
-def _write_all(handle: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(handle, view[:CHUNK]) :]
 
 
 def _sync_folder(folder: Path) -> None:

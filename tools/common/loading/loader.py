@@ -1,9 +1,8 @@
-"""Loading published models: from a repository into the folder that audmodel keeps them in, once."""
+"""Brings a published model from a repository into the folder that models are kept in, once."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
@@ -12,10 +11,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from .api import DownloadFailed
-from .catalog import plain_name
-from .catalog.audmodel import make_model
-from .errors import (
+from ..api import DownloadFailed
+from ..catalog import plain_name
+from ..catalog.audmodel import make_model
+from ..errors import (
+    UNREACHABLE,
     Interrupted,
     ModelZooError,
     PostprocessingError,
@@ -23,31 +23,23 @@ from .errors import (
     TransferError,
     UnknownModelError,
 )
-from .events import Notice, Report
-from .files.disk import storage_errors
-from .installation.receipts import Receipt, Receipts
-from .model import Model
-from .registry.headers import Header, dump_header
-from .registry.identifiers import Uid, is_alias
-from .registry.model_cache import ModelCache, default_root
-from .registry.opening import Places, open_repositories
-from .registry.repository import Proof, Repository
-from .registry.searching import Repositories
-from .run.setup import Listener, fetch, make_cache, make_engine
-from .stores import Settings
-from .variants import EVERY_VARIANT
+from ..events import Notice
+from ..files.disk import storage_errors
+from ..installation.receipts import Receipt, Receipts
+from ..model import Model
+from ..registry.headers import Header, dump_header
+from ..registry.identifiers import Uid, is_alias
+from ..registry.model_cache import ModelCache
+from ..registry.repository import Proof, Repository
+from ..registry.searching import Repositories
+from ..run.setup import fetch
+from ..variants import EVERY_VARIANT
 
 if TYPE_CHECKING:
-    from .transfer.engine import Engine
+    from ..transfer.engine import Engine
 
 POLL = 0.05
 """Seconds between looks at a model that another process is loading."""
-
-UNREACHABLE = (
-    Reason.NETWORK, Reason.TIMEOUT, Reason.OFFLINE, Reason.SERVER_ERROR, Reason.RATE_LIMITED,
-    Reason.CERTIFICATE,
-)  # fmt: skip
-"""Why nobody could be asked: what is here already is used then."""
 
 
 class Loader:
@@ -65,11 +57,10 @@ class Loader:
 
     def load(self, text: str) -> Path:
         """The folder of the model, loaded if need be."""
-        exact = self._cache.known(text) if not self._is_open(text) or self._offline else None
-        if exact and (folder := self._cache.loaded(exact)):
+        if folder := self._cache.settled(text):
             return folder
         if self._offline:
-            return self._here(text, exact)
+            return self._here(text, self._cache.known(text))
         try:
             repository, uid = self._repositories.find(text)
         except TransferError as error:
@@ -77,11 +68,6 @@ class Loader:
         if is_alias(text):
             self._cache.remember(text, uid)
         return self._loaded(repository, uid)
-
-    def _is_open(self, text: str) -> bool:
-        """Whether it can mean another model tomorrow: an alias, or whatever is the latest version."""
-        known = self._cache.known(text)
-        return known is None or text not in (str(known), f"{known.short_id}-{known.version}")
 
     def _here(self, text: str, uid: Uid | None, error: TransferError | None = None) -> Path:
         """What is here when nobody can be asked; raises UnknownModelError, or why nobody can."""
@@ -202,44 +188,3 @@ def _require_published(receipt: Receipt | None, proof: Proof, uid: Uid) -> None:
         raise PostprocessingError(
             f'{uid}: "{odd[0]}" is not what was published', Reason.CHECKSUM_MISMATCH
         )
-
-
-def load(
-    uid: str,
-    root: str | os.PathLike[str] | None = None,
-    *,
-    repository: Places = None,
-    offline: bool = False,
-    num_attempts: int | None = 3,
-    timeout: float = 60.0,
-    connections: int = 64,
-    connections_per_host: int = 32,
-    limit_rate: float | None = None,
-    cache_dir: str | os.PathLike[str] | None = None,
-    report: Report | None = None,
-) -> Path:
-    """The folder of a published model, which is loaded if it is not there yet, and verified.
-
-    `uid` is an id, a short id (the latest version) or an alias. `root` is where models are kept
-    (default: `AUDMODEL_CACHE_ROOT`, else `~/audmodel`), for all processes of a machine. `repository`
-    is a URL, a folder, a name of the user's configuration, or several of them, searched in order.
-    What is there already is found without the repository.
-
-    Raises UnknownModelError for a model that nobody has, DownloadFailed for one that does not come.
-    """
-    listener = Listener(report or (lambda event: None))
-    engine = make_engine(
-        report=listener,
-        cache=None if cache_dir is None else make_cache(Path(cache_dir), "copy"),
-        attempts=num_attempts,
-        timeout=timeout,
-        offline=offline,
-        connections=connections,
-        connections_per_host=connections_per_host,
-        limit_rate=limit_rate,
-    )
-    cache = ModelCache(default_root() if root is None else Path(root))
-    repositories = open_repositories(repository, Settings(timeout=timeout, offline=offline))
-    loader = Loader(repositories, cache, engine, offline)
-    with listener:
-        return loader.load(uid)
