@@ -111,6 +111,15 @@ def parse_reference(text: str, is_there: Callable[[str], bool] = os.path.exists)
     return _github(text, user, repository, ref or None)
 
 
+def is_reference(text: str) -> bool:
+    """Whether a text refers to something that `parse_reference` knows."""
+    try:
+        parse_reference(text)
+    except UsageError:
+        return False
+    return True
+
+
 def _refusal(text: str) -> str:
     return (
         f'"{mask(text)}" is no reference to a source: expected https://github.com/<user>/<repo>, '

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from ..errors import Reason, StorageError, TransferError
+from ..errors import CatalogError, Reason, StorageError, TransferError
 from ..model import Model, ModelFile, Origin, UnpackArchive
 from ..registry import layout
 from ..registry.headers import Header
@@ -32,6 +32,11 @@ from .source import Source, Warn
 FORMAT = "audmodel repository"
 
 _NO_PROOF = Proof(None, None)
+
+_NOTHING = (
+    "no published models are listed there. A repository on a web server has to show what is in its "
+    "folders (nginx: autoindex on); archives of models have names like .zip or .tar.gz"
+)
 
 
 def recognises(path: Path) -> bool:
@@ -61,7 +66,10 @@ def shelve(source: Source, warn: Warn) -> Index:
     if source.offline and remote:
         return _Shelved(repository, repository.known_headers(), {}, source.name, asks=False)
     try:
-        headers, aliases = repository.headers(warn), repository.all_aliases(warn)
+        headers = repository.headers(warn)
+        if not headers and source.url.startswith(("http://", "https://")):
+            raise CatalogError(_NOTHING, file=storage.url)
+        aliases = repository.all_aliases(warn)
     except (TransferError, StorageError) as error:
         known = repository.known_headers()
         if not known or error.reason in (Reason.ACCESS_DENIED, Reason.NOT_FOUND):

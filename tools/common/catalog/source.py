@@ -140,10 +140,17 @@ def wanted_sources(wanted: Sequence[str] = (), environ: Mapping[str, str] = os.e
 
 
 def _is_repository(text: str) -> bool:
-    """Whether this is the URL of a place that only repositories can be at."""
+    """Whether this is the URL of a place that can only be a repository.
+
+    On a web server that is whatever is neither an archive nor GitHub's, which sources.py registers.
+    """
     scheme, found, _ = text.partition("://")
-    if not found or scheme.lower() in ("http", "https", "file"):
+    if not found or scheme.lower() == "file":
         return False
+    if scheme.lower() in ("http", "https"):
+        from ..references import is_reference
+
+        return not is_reference(text)
     from ..registry.storage import schemes
 
     return scheme.lower() in schemes()
@@ -156,7 +163,7 @@ def _source(name: str, environ: Mapping[str, str], registered: Mapping[str, Sour
     if name in _module_names() and hasattr(module := _module(name), "default_folder"):
         return Source(name, module.default_folder(environ).resolve(), format=name)
     if name not in registered and _is_repository(name):
-        return Source(plain_name(name.rstrip("/")), Path(), format="audmodel", url=name)
+        return Source(plain_name(name.rstrip("/")), Path(), format="audmodel", url=name.strip())
     return registered.get(name) or _place(name)
 
 

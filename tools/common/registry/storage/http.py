@@ -76,7 +76,11 @@ class HttpStorage:
         try:
             page = self._body(url, MAX_INDEX)
         except TransferError as error:
-            if error.reason != Reason.NOT_FOUND:
+            if error.reason is Reason.ACCESS_DENIED:
+                problem = "the server does not show what is in this folder (nginx: autoindex on)"
+                wanted = f"{problem}, or wants a credential"
+                raise TransferError(error.reason, wanted, url=mask(url)) from None
+            if error.reason is not Reason.NOT_FOUND:
                 raise
             return
         for name in links(page, without_userinfo(url)):
