@@ -12,18 +12,21 @@ import modelzoo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from modelzoo.checksum import Checksum
 from modelzoo.errors import CatalogError
 from modelzoo.loading import load
 from modelzoo.published import find_published, lookup_table
+from modelzoo.registry import repository
 from modelzoo.registry.headers import Header
 from modelzoo.registry.identifiers import Uid, legacy_id
-from modelzoo.registry.layout import header_key
+from modelzoo.registry.layout import digest_key, header_key
 from modelzoo.registry.lookup import make_table
 from modelzoo.registry.lookup_csv import parse_cell, read_csv, write_csv
+from modelzoo.registry.opening import open_repository
 from modelzoo.registry.storage import connect
 from modelzoo.registry.storage.folder import FolderStorage
 
-from tests.registry import LSTM, MLP, plant
+from tests.registry import LSTM, MLP, folder_of, plant, publish
 
 NORMALIZED = {**LSTM, "normalize": True}
 
@@ -122,6 +125,36 @@ def test_headers_are_read_once(storage: FolderStorage, uids: list[str]) -> None:
         header_key(new),
         header_key(odd),
     ]
+
+
+def test_digests_are_read_once(
+    storage: FolderStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of many models; of those that are new or look different again."""
+    monkeypatch.setattr(repository, "READERS", 2)
+    root = folder_of(tmp_path / "model", {"a": b"a"})
+    for number in range(3):
+        publish(storage, root, {"number": number})
+    plant(storage, {"number": 3})
+    counting = Counting(storage.root)
+
+    def proofs() -> tuple[dict[Uid, Checksum | None], int]:
+        opened = open_repository(counting)
+        headers, before = opened.headers(lambda message: None), len(counting.reads)
+        found = opened.proofs(headers)
+        return {uid: proof.checksum for uid, proof in found.items()}, len(counting.reads) - before
+
+    first, reads = proofs()
+    assert reads == 4
+    assert proofs() == (first, 1)  # the archive of audmodel's, for its MD5
+    changed = next(uid for uid, c in first.items() if c and c.type == "sha256")
+    path = storage.root / digest_key(changed)
+    path.write_text(path.read_text().replace('"archive"', ' "archive"'))
+    assert proofs() == (first, 2)
+    path.unlink()
+    found = proofs()[0].pop(changed)
+    assert found is not None
+    assert found.type == "md5"
 
 
 def test_what_is_kept_may_be_damaged(

@@ -146,7 +146,7 @@ def _zip_entry(file: zipfile.ZipFile, info: zipfile.ZipInfo, lock: threading.Loc
 def _inflated(
     file: zipfile.ZipFile, info: zipfile.ZipInfo, lock: threading.Lock
 ) -> Iterator[IO[bytes]]:
-    """The file itself; a ZipFile may be read by several threads, but counts what is open unprotected."""
+    """The file itself. Threads may share a ZipFile, but it counts what is open without a lock."""
     with lock:
         source = file.open(info)
     try:

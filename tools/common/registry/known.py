@@ -1,6 +1,6 @@
-"""The headers of a repository that were read before, in a file of the user's cache folder.
+"""The headers and digests of a repository that were read before, in a file of the user's cache folder.
 
-Headers never change, so one of the same size and version is the same. Nothing depends on the file: one
+They never change, so one of the same size and version is the same. Nothing depends on the file: one
 that is missing, damaged or not ours is made again.
 """
 
@@ -12,6 +12,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import msgspec
 from ..files.disk import write_whole
 from ..user_folders import index_folder
 from ..version import VERSION
+from .digests import FileDigest
 from .headers import Header, dump_header, parse_header
 from .storage import Entry
 
@@ -56,29 +58,47 @@ class _Kept(msgspec.Struct, frozen=True, array_like=True, gc=False):
         )
 
 
+class _KeptDigest(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The digest of an archive: what the document with it looked like, and what it says."""
+
+    key: str
+    size: int | None
+    etag: str
+    archive: FileDigest
+
+
 class _File(msgspec.Struct, array_like=True):
     made_by: str
     url: str
-    kept: list[_Kept]
+    headers: list[_Kept]
+    digests: list[_KeptDigest]
 
 
 class Known:
-    """The headers of one repository that were read before."""
+    """The headers and digests of one repository that were read before; the file is read when needed."""
 
     def __init__(self, url: str) -> None:
         self._url = url
         folder = index_folder("registries")
         digest = hashlib.sha256(url.encode()).hexdigest()
         self._place = folder / f"{digest[:32]}.index" if folder else None
-        self._kept = {kept.key: kept for kept in self._load()}
 
-    def _load(self) -> list[_Kept]:
+    @cached_property
+    def _file(self) -> _File:
         with contextlib.suppress(OSError, ValueError, RecursionError):
             if self._place and _is_ours(self._place):
                 file = _DECODER.decode(self._place.read_bytes())
                 if (file.made_by, file.url) == (VERSION, self._url):
-                    return file.kept
-        return []
+                    return file
+        return _File(VERSION, self._url, [], [])
+
+    @cached_property
+    def _kept(self) -> dict[str, _Kept]:
+        return {kept.key: kept for kept in self._file.headers}
+
+    @cached_property
+    def _digests(self) -> dict[str, _KeptDigest]:
+        return {kept.key: kept for kept in self._file.digests}
 
     def get(self, entry: Entry) -> Header | None:
         """The header of this entry, if it is known and looked the same."""
@@ -105,9 +125,30 @@ class Known:
         kept = {key: k for key, k in self._kept.items() if key in there and key not in new}
         kept |= {key: _kept(there[key], header) for key, header in new.items()}
         self._kept = kept
+        self._write()
+
+    def digest(self, entry: Entry) -> FileDigest | None:
+        """That of the archive which this document is about, if it is known and looked the same."""
+        kept = self._digests.get(entry.key)
+        if kept is None or (kept.size, kept.etag) != (entry.size, entry.etag):
+            return None
+        return kept.archive
+
+    def update_digests(self, entries: Mapping[str, Entry], new: Mapping[str, FileDigest]) -> None:
+        """Keep these too, if their entries tell a version; forget what is gone."""
+        kept = {key: k for key, k in self._digests.items() if key in entries}
+        for key, archive in new.items():
+            if (entry := entries.get(key)) and entry.etag is not None:
+                kept[key] = _KeptDigest(key, entry.size, entry.etag, archive)
+        if kept != self._digests:
+            self._digests = kept
+            self._write()
+
+    def _write(self) -> None:
         with contextlib.suppress(OSError, ValueError, OverflowError, RecursionError):
             if self._place:
-                file = _File(VERSION, self._url, list(kept.values()))
+                kept = list(self._kept.values()), list(self._digests.values())
+                file = _File(VERSION, self._url, *kept)
                 self._place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
                 write_whole(self._place, msgspec.msgpack.encode(file))
 

@@ -41,6 +41,7 @@ class Repository:
     def __init__(self, storage: Storage, name: str = "", known: Known | None = None) -> None:
         self.storage = storage
         self._known = known
+        self._dated = False  # whether listings tell the versions of files
         self.url = storage.url
         self.name = name or storage.url.rstrip("/").rpartition("/")[2]
 
@@ -121,6 +122,7 @@ class Repository:
         for entry in self.storage.list(layout.UIDS):
             if uid := layout.header_of(entry.key):
                 entries[uid] = entry
+        self._dated = any(entry.etag for entry in entries.values())
         known = self._known
         found = {uid: known.get(entry) if known else None for uid, entry in entries.items()}
         missing = [uid for uid, header in found.items() if header is None]
@@ -146,15 +148,44 @@ class Repository:
         """What proves the archive: what was published with it, else what its storage keeps of it."""
         if digests := self.digests(uid):
             return Proof(digests.archive.size, digests.checksum, digests)
+        return self._told_by_storage(uid, header)
+
+    def _told_by_storage(self, uid: Uid, header: Header) -> Proof:
         key = self.archive_key(uid, header)
         with contextlib.suppress(TransferError, StorageError):  # the transfer says it better
             return Proof(None, self.storage.checksum(key))
         return Proof(None, None)
 
     def proofs(self, wanted: Mapping[Uid, Header]) -> dict[Uid, Proof]:
-        """The same of several models at a time."""
+        """The same of several models at a time; of those that are known, without the files' digests."""
+        listed = self._listed_digests() if len(wanted) > READERS else {}
+        kept = {uid: proof for uid in wanted if (proof := self._kept_proof(uid, listed))}
+        missing = {uid: header for uid, header in wanted.items() if uid not in kept}
+
+        def look(uid: Uid, header: Header) -> Proof:
+            without = listed and layout.digest_key(uid) not in listed  # audmodel has published it
+            return self._told_by_storage(uid, header) if without else self.proof(uid, header)
+
         with ThreadPoolExecutor(READERS) as pool:
-            return dict(zip(wanted, pool.map(self.proof, wanted, wanted.values()), strict=True))
+            new = dict(zip(missing, pool.map(look, missing, missing.values()), strict=True))
+        if self._known and listed:
+            read = {layout.digest_key(uid): p.digests.archive for uid, p in new.items() if p.digests}
+            self._known.update_digests(listed, read)
+        return {uid: kept.get(uid) or new[uid] for uid in wanted}
+
+    def _listed_digests(self) -> dict[str, Entry]:
+        """The documents with digests, by their keys; none where nothing is kept of them anyway."""
+        if self._known is None or not self._dated:
+            return {}
+        return {entry.key: entry for entry in self.storage.list(layout.DIGESTS)}
+
+    def _kept_proof(self, uid: Uid, listed: Mapping[str, Entry]) -> Proof | None:
+        entry = listed.get(layout.digest_key(uid))
+        if self._known is None or entry is None:
+            return None
+        if archive := self._known.digest(entry):
+            return Proof(archive.size, Checksum("sha256", archive.sha256))
+        return None
 
     def _read_all(self, read: Callable[[Any], T], wanted: list[Any], warn: Warn) -> list[T | None]:
         """What reading each of them gives, several at a time."""

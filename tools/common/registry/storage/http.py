@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import quote
 
@@ -24,6 +25,9 @@ SCHEMES = ("http", "https")
 
 MAX_INDEX = 64 << 20
 """Bytes of the page of a folder; ten thousand names take two megabytes."""
+
+READERS = 16
+"""Pages that are read at a time: two for each model, and what takes is the way to them."""
 
 MAX_FOLDERS = 200_000
 """Folders that one listing looks into."""
@@ -60,36 +64,32 @@ class HttpStorage:
 
     def list(self, prefix: str = "") -> Iterator[Entry]:
         """See Storage.list: the server has to show what is in its folders; one page tells one level."""
-        folders = [prefix]
-        for number, folder in enumerate(folders):
-            if number >= MAX_FOLDERS:
-                raise CatalogError(f"has more than {MAX_FOLDERS} folders", file=self.url)
-            for key in self._names(folder):
-                if key.endswith("/"):
-                    folders.append(key[:-1])
-                else:
-                    yield Entry(key)
+        level, looked = [prefix], 0
+        with ThreadPoolExecutor(READERS, "modelzoo-list") as pool:
+            while level:
+                looked += len(level)
+                if looked > MAX_FOLDERS:
+                    raise CatalogError(f"has more than {MAX_FOLDERS} folders", file=self.url)
+                keys = [key for names in pool.map(self._names, level) for key in names]
+                level = [key[:-1] for key in keys if key.endswith("/")]
+                yield from (Entry(key) for key in keys if not key.endswith("/"))
 
-    def _names(self, folder: str) -> Iterator[str]:
+    def _names(self, folder: str) -> list[str]:
         """The keys directly in a folder; none where there is no such folder."""
         url = (self._url(folder) if folder else self._base) + "/"
         try:
             page = self._body(url, MAX_INDEX)
         except TransferError as error:
-            if error.reason is Reason.ACCESS_DENIED:
-                problem = "the server does not show what is in this folder (nginx: autoindex on)"
-                wanted = f"{problem}, or wants a credential"
-                raise TransferError(error.reason, wanted, url=mask(url)) from None
-            if error.reason is not Reason.NOT_FOUND:
+            if error.reason is Reason.NOT_FOUND:
+                return []
+            if error.reason is not Reason.ACCESS_DENIED:
                 raise
-            return
-        for name in links(page, without_userinfo(url)):
-            key = f"{folder}/{name}" if folder else name
-            try:
-                require_key(key.rstrip("/"))
-            except UnsafePathError:
-                continue  # nothing that could be published
-            yield key
+            problem = "the server does not show what is in this folder (nginx: autoindex on)"
+            raise TransferError(
+                error.reason, f"{problem}, or wants a credential", url=mask(url)
+            ) from None
+        names = links(page, without_userinfo(url))
+        return [key for name in names if _is_key(key := f"{folder}/{name}" if folder else name)]
 
     def checksum(self, key: str) -> Checksum | None:
         """See Storage.checksum: Artifactory tells it."""
@@ -186,6 +186,15 @@ class HttpStorage:
     def _require_online(self) -> None:
         if self._settings.offline:
             raise TransferError(Reason.OFFLINE, "not asked: --offline", url=self.url)
+
+
+def _is_key(text: str) -> bool:
+    """Whether this could have been published."""
+    try:
+        require_key(text.rstrip("/"))
+    except UnsafePathError:
+        return False
+    return True
 
 
 def _pieces(path: Path, sent: Sent) -> Iterator[bytes]:
