@@ -10,7 +10,7 @@ from typing import Any
 
 import modelzoo
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from modelzoo.checksum import Checksum
 from modelzoo.errors import CatalogError
@@ -236,6 +236,7 @@ CELLS = (
 )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # the first text takes tables of Unicode
 @given(st.dictionaries(st.text("abcdef"), CELLS, max_size=5))
 def test_lookup_files_come_back(parameters: dict[str, Any]) -> None:
     uid = legacy_id("m", {}, "1.0.0")

@@ -40,10 +40,13 @@ class Deflater:
 
     def flush(self) -> bytes:
         """Everything that is left, and the end of the stream."""
+        end = zlib.compressobj(self._level, wbits=_RAW).flush()
+        if not self._before:  # a small file, which needs no other thread
+            return _deflated(bytes(self._rest), b"", self._level) + end
         if self._rest:
             self._start(bytes(self._rest))
             self._rest.clear()
-        return b"".join(self._ready(0)) + zlib.compressobj(self._level, wbits=_RAW).flush()
+        return b"".join(self._ready(0)) + end
 
     def close(self) -> None:
         """End the threads."""

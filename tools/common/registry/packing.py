@@ -117,6 +117,7 @@ def _add(
     ):
         if level:
             # There is no public way to bring another one along; all releases of Python have this place.
+            # One that had it no more would compress by itself, as well but on one processor.
             entry._compressor = deflater  # type: ignore[attr-defined]
         while chunk := source.read(CHUNK):
             hasher.update(chunk)
