@@ -14,7 +14,7 @@ from pathlib import Path
 import modelzoo
 import pytest
 from modelzoo import consent
-from modelzoo.jobs import processors
+from modelzoo.concurrency import processors
 
 from tests.conftest import TOOLS, tool
 from tests.processes import Downloader, children

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from ..cache import Cache
+from ..concurrency import processors
 from ..disk import write_whole
 from ..errors import Interrupted, UsageError
-from ..jobs import processors, run
+from ..jobs import run
 from ..outcome import Summary
 from ..plan import ModelPlan, make_plans
 from ..reporting.json import JsonReporter, document

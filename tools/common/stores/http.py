@@ -6,7 +6,7 @@ import contextlib
 import time
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 from urllib.parse import urljoin
 
 from ..checksum import CHUNK
@@ -23,11 +23,9 @@ from ..credentials import (
 from ..errors import Reason, TransferError
 from ..http_client import HttpClient
 from ..http_errors import translated_errors
+from ..kept_connections import Response
 from ..version import USER_AGENT
 from . import Settings
-
-if TYPE_CHECKING:
-    from urllib3 import BaseHTTPResponse as Response
 
 SCHEMES = ("http", "https")
 HEADERS = {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity"}
