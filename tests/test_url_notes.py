@@ -12,7 +12,10 @@ from typing import Any
 
 import modelzoo
 import pytest
+from modelzoo.cache import Cache
 from modelzoo.outcome import Summary
+from modelzoo.partial import Partial
+from modelzoo.url_notes import UrlNote, UrlNotes
 
 from tests.notebook import CONFIG, OTHER, WEIGHTS, Notebook, digest
 from tests.servers.faulty import FaultyServer, hold_after, html_page, serve, status
@@ -178,6 +181,57 @@ def test_many_with_one_cache_fetch_once(notebook: Notebook, tmp_path: Path) -> N
     for thread in threads:
         thread.join(30)
     assert sorted(s.models[0].files[0].origin or "" for s in summaries) == ["cache", "cache", "network"]
+    assert len(notebook.server.requests) == 1
+
+
+def test_one_that_was_fetched_between_a_look_and_the_turn(
+    notebook: Notebook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notebook.urls = {"m/a.bin": f"{notebook.server.url}/weights"}
+    notebook.server.add("/weights", serve(WEIGHTS), status(500))
+    reserve_address, others = Cache.reserve_address, [tmp_path / "other"]
+
+    def late(cache: Cache, address: str) -> Partial | None:
+        while others:  # somebody does it all just before
+            modelzoo.download(notebook.models(), others.pop(), cache_dir=notebook.cache)
+        return reserve_address(cache, address)
+
+    monkeypatch.setattr(Cache, "reserve_address", late)
+    summary = modelzoo.download(notebook.models(), notebook.out, cache_dir=notebook.cache)
+    assert summary.models[0].files[0].origin == "cache"
+    assert len(notebook.server.requests) == 1
+
+
+def test_nobody_has_its_turn_before_the_note_is_written(
+    notebook: Notebook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notebook.urls = {"m/a.bin": f"{notebook.server.url}/weights"}
+    notebook.server.add("/weights", serve(WEIGHTS), status(500))
+    write, reserve_address, asked = UrlNotes.write, Cache.reserve_address, threading.Event()
+    origins: list[str | None] = []
+
+    def other() -> None:
+        summary = modelzoo.download(notebook.models(), tmp_path / "other", cache_dir=notebook.cache)
+        origins.append(summary.models[0].files[0].origin)
+
+    thread = threading.Thread(target=other)
+
+    def telling(cache: Cache, address: str) -> Partial | None:
+        reservation = reserve_address(cache, address)
+        if thread.is_alive():
+            asked.set()
+        return reservation
+
+    def hesitant(notes: UrlNotes, note: UrlNote) -> None:
+        thread.start()
+        assert asked.wait(30)
+        write(notes, note)
+
+    monkeypatch.setattr(Cache, "reserve_address", telling)
+    monkeypatch.setattr(UrlNotes, "write", hesitant)
+    modelzoo.download(notebook.models(), notebook.out, cache_dir=notebook.cache)
+    thread.join(30)
+    assert origins == ["cache"]
     assert len(notebook.server.requests) == 1
 
 
