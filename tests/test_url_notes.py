@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -189,14 +189,16 @@ def test_one_that_was_fetched_between_a_look_and_the_turn(
 ) -> None:
     notebook.urls = {"m/a.bin": f"{notebook.server.url}/weights"}
     notebook.server.add("/weights", serve(WEIGHTS), status(500))
-    reserve_address, others = Cache.reserve_address, [tmp_path / "other"]
+    noted, others = Cache.noted, [tmp_path / "other"]
 
-    def late(cache: Cache, address: str) -> Partial | None:
-        while others:  # somebody does it all just before
+    def overtaken(cache: Cache, addresses: Iterable[str]) -> UrlNote | None:
+        found = noted(cache, addresses)
+        here = threading.current_thread()
+        while others and here is not threading.main_thread():  # somebody does it all just then
             modelzoo.download(notebook.models(), others.pop(), cache_dir=notebook.cache)
-        return reserve_address(cache, address)
+        return found
 
-    monkeypatch.setattr(Cache, "reserve_address", late)
+    monkeypatch.setattr(Cache, "noted", overtaken)
     summary = modelzoo.download(notebook.models(), notebook.out, cache_dir=notebook.cache)
     assert summary.models[0].files[0].origin == "cache"
     assert len(notebook.server.requests) == 1
@@ -211,20 +213,23 @@ def test_nobody_has_its_turn_before_the_note_is_written(
     origins: list[str | None] = []
 
     def other() -> None:
-        summary = modelzoo.download(notebook.models(), tmp_path / "other", cache_dir=notebook.cache)
-        origins.append(summary.models[0].files[0].origin)
+        try:
+            summary = modelzoo.download(notebook.models(), tmp_path / "b", cache_dir=notebook.cache)
+            origins.append(summary.models[0].files[0].origin)
+        finally:
+            asked.set()
 
     thread = threading.Thread(target=other)
 
     def telling(cache: Cache, address: str) -> Partial | None:
         reservation = reserve_address(cache, address)
-        if thread.is_alive():
+        if reservation is None:
             asked.set()
         return reservation
 
     def hesitant(notes: UrlNotes, note: UrlNote) -> None:
         thread.start()
-        assert asked.wait(30)
+        assert asked.wait(30), "the other one neither waits nor ends"
         write(notes, note)
 
     monkeypatch.setattr(Cache, "reserve_address", telling)
