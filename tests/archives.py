@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from modelzoo.archives import unpack
 from modelzoo.cancel import Cancel
 from modelzoo.errors import PostprocessingError
+from modelzoo.files.archives import unpack
 
 from tests.zoo import add_model, content, file_entry, model_config, tree
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from modelzoo.credentials import CA_VARIABLES
+from modelzoo.web.credentials import CA_VARIABLES
 
 from tests.servers.faulty import FaultyServer
 from tests.servers.nginx import Nginx, nginx_binary

@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 
 from modelzoo.clock import Clock
 from modelzoo.events import Event
-from modelzoo.gates import Connections
 from modelzoo.model import Model
-from modelzoo.outcome import Summary
-from modelzoo.running import fetch, make_engine
+from modelzoo.run.outcome import Summary
+from modelzoo.run.setup import fetch, make_engine
 from modelzoo.variants import EVERY_VARIANT
+from modelzoo.web.gates import Connections
 
 E = TypeVar("E", bound=Event)
 

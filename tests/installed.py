@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import modelzoo
-from modelzoo.inventory import take_inventory
-from modelzoo.receipts import Receipt, Receipts
+from modelzoo.installation.inventory import take_inventory
+from modelzoo.installation.receipts import Receipt, Receipts
 
 from tests.servers import faulty as f
 from tests.servers.faulty import FaultyServer

@@ -8,10 +8,10 @@ from typing import Any
 
 import modelzoo
 import pytest
-from modelzoo.cache import Cache
+from modelzoo.cache.entries import Cache
 from modelzoo.events import Event, ModelFileDownloadEnd, Notice
 from modelzoo.model import Model
-from modelzoo.outcome import Summary
+from modelzoo.run.outcome import Summary
 
 from tests.servers.faulty import FaultyServer, serve
 from tests.zoo import content

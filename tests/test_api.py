@@ -24,7 +24,7 @@ from modelzoo.events import (
     RunBegin,
     RunEnd,
 )
-from modelzoo.running import MAX_JOBS
+from modelzoo.run.setup import MAX_JOBS
 
 from tests.conftest import tool
 from tests.engine import Recorder

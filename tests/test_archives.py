@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from modelzoo import archives
-from modelzoo.archives import unpack
 from modelzoo.cancel import Cancel
 from modelzoo.errors import Interrupted, ModelZooError, Reason
+from modelzoo.files import archives
+from modelzoo.files.archives import unpack
 
 from tests.archives import FORMATS, TAR_MODES, Entry, make_archive, patch_zip, refused
 from tests.zoo import content, tree

@@ -9,8 +9,8 @@ import pytest
 from modelzoo.catalog import active_sources, builtin_tree, load_catalog
 from modelzoo.checksum import file_checksum
 from modelzoo.errors import CatalogError, SelectionError
+from modelzoo.files.paths import clash
 from modelzoo.model import Model
-from modelzoo.paths import clash
 
 from tests.conftest import ROOT, tool
 from tests.omz import config

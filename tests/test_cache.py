@@ -14,8 +14,8 @@ from typing import Any
 
 import modelzoo
 import pytest
-from modelzoo import partial
 from modelzoo.events import Event, ModelFileDownloadEnd, Notice, Report
+from modelzoo.files import partial
 
 from tests.conftest import require
 from tests.processes import Downloader

@@ -17,8 +17,8 @@ from modelzoo.catalog import Source, formats, load_catalog
 from modelzoo.checksum import LENGTHS
 from modelzoo.description import describe
 from modelzoo.errors import CatalogError
+from modelzoo.files.paths import clash, safe_path
 from modelzoo.model import Model, ModelFile
-from modelzoo.paths import clash, safe_path
 
 from tests.remote import files_of, managed, write
 from tests.topaz import AMQ, PROB, add_topaz

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from modelzoo.catalog import topaz
 from modelzoo.catalog.topaz.config import MAX_FILES
-from modelzoo.json_documents import MAX_BYTES
-from modelzoo.paths import safe_path
+from modelzoo.files.json_documents import MAX_BYTES
+from modelzoo.files.paths import safe_path
 
 from tests.conftest import tool
 from tests.topaz import AMQ, FP32, add_topaz, backend, topaz_model

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from modelzoo.commands.cookie import use_given_cookie
 from modelzoo.commands.downloader import _parser
-from modelzoo.credentials import credential_for
 from modelzoo.errors import UsageError
-from modelzoo.topaz_cdn import cookie_value, use_cookie
+from modelzoo.web.credentials import credential_for
+from modelzoo.web.topaz_cdn import cookie_value, use_cookie
 
 from tests.conftest import tool
 from tests.topaz import COOKIE

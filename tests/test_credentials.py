@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from modelzoo.credentials import CA_VARIABLES, credential_for
 from modelzoo.errors import Reason, TransferError
 from modelzoo.stores import Settings
 from modelzoo.stores.http import HttpStore
+from modelzoo.web.credentials import CA_VARIABLES, credential_for
 
 from tests.conftest import require
 from tests.servers.faulty import FaultyServer

@@ -134,10 +134,10 @@ SHARED = """
 import json, os
 from modelzoo.cancel import Cancel
 from modelzoo.clock import Clock
-from modelzoo.crew import Crew, Ended
-from modelzoo.engine import Engine
+from modelzoo.run.crew import Crew, Ended
+from modelzoo.transfer.engine import Engine
 from modelzoo.events import Notice
-from modelzoo.gates import Hold
+from modelzoo.web.gates import Hold
 from modelzoo.stores import Settings, Stores
 import threading
 

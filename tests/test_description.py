@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from modelzoo.commands import info_dumper
-from modelzoo.credentials import mask
 from modelzoo.description import describe, shown
 from modelzoo.model import Model, ModelFile, Origin
+from modelzoo.web.credentials import mask
 
 TEXT = st.text(st.characters() | st.sampled_from('"\\/\x7f\x00\x1f\n\u2028\ud800😀é<&'), max_size=8)
 URLS = st.lists(

@@ -14,9 +14,9 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from modelzoo import documents
-from modelzoo.documents import MAX_BYTES, MAX_DEPTH, parse_yaml, read_yaml
 from modelzoo.errors import CatalogError
+from modelzoo.files import documents
+from modelzoo.files.documents import MAX_BYTES, MAX_DEPTH, parse_yaml, read_yaml
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXT
@@ -181,7 +181,7 @@ DEEP_DOCUMENTS = {
 }
 CHILD = """
 import sys
-from modelzoo.documents import parse_yaml
+from modelzoo.files.documents import parse_yaml
 from modelzoo.errors import CatalogError
 try:
     parse_yaml(sys.stdin.buffer.read())
@@ -262,7 +262,7 @@ def test_only_regular_files_are_opened(tmp_path: Path) -> None:
     child = CHILD.replace(
         "parse_yaml(sys.stdin.buffer.read())", "read_yaml(Path(sys.argv[1]), 'shown')"
     )
-    child = "from pathlib import Path\nfrom modelzoo.documents import read_yaml\n" + child
+    child = "from pathlib import Path\nfrom modelzoo.files.documents import read_yaml\n" + child
     command = [sys.executable, "-c", child, str(tmp_path / "model.yml")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=20)
     assert (done.stdout, done.stderr) == ("is not a regular file\n", "")

@@ -10,11 +10,11 @@ from typing import Any
 import modelzoo
 import msgspec
 import pytest
-from modelzoo.cache import Cache
+from modelzoo.cache.entries import Cache
 from modelzoo.commands.dry_run import as_text, examine
-from modelzoo.disk import readable
-from modelzoo.plan import make_plans
+from modelzoo.files.disk import readable
 from modelzoo.reporting.json import document
+from modelzoo.run.plan import make_plans
 from modelzoo.variants import EVERY_VARIANT
 
 from tests.conftest import tool

@@ -172,6 +172,7 @@ DAMAGE: list[tuple[dict[str, Any], str]] = [
     ({"manager": {"type": MANAGER, "config": []}}, "models[1].manager.config"),
     (with_manager(url=5), "models[1].manager.config.url"),
     (with_manager(url="http://[::1"), "models[1].manager.config.url"),
+    (with_manager(url="ftp://h/w"), "models[1].manager.config.url"),
     (with_manager(url="../up"), "models[1].manager.config.url"),
     (with_manager(url="/etc/passwd"), "models[1].manager.config.url"),
     (with_manager(google_drive_id="../../x"), "models[1].manager.config.google_drive_id"),

@@ -8,10 +8,12 @@ from typing import Any
 
 import modelzoo
 import pytest
-from modelzoo import acceptance, disk, space
 from modelzoo.errors import Reason, StorageError
 from modelzoo.events import Event, Notice
+from modelzoo.files import disk
 from modelzoo.model import Model, ModelFile, Origin
+from modelzoo.run import space
+from modelzoo.transfer import acceptance
 
 from tests.archives import make_archive
 from tests.servers import faulty as f

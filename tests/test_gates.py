@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from modelzoo.clock import Clock
-from modelzoo.credentials import credential_for
 from modelzoo.errors import Reason, TransferError
-from modelzoo.gates import MAX_WAIT, Gates, backoff
+from modelzoo.web.credentials import credential_for
+from modelzoo.web.gates import MAX_WAIT, Gates, backoff
 
 
 class FakeClock(Clock):

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from modelzoo import archives
-from modelzoo.archives import unpack
 from modelzoo.cancel import Cancel
 from modelzoo.errors import PostprocessingError, Reason
+from modelzoo.files import archives
+from modelzoo.files.archives import unpack
 
 from tests.archives import FORMATS, Entry, make_archive, outside, refused, sparse_tar
 from tests.zoo import tree

@@ -13,11 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from modelzoo.credentials import CA_VARIABLES
 from modelzoo.errors import Reason, TransferError
-from modelzoo.http_errors import in_words
 from modelzoo.stores import Settings
 from modelzoo.stores.http import HttpStore
+from modelzoo.web.credentials import CA_VARIABLES
+from modelzoo.web.http_errors import in_words
 
 from tests.conftest import require
 from tests.servers import Exchange

@@ -9,11 +9,11 @@ from typing import Any
 
 import modelzoo
 import pytest
-from modelzoo.credentials import credential_for
 from modelzoo.errors import Reason, TransferError
 from modelzoo.events import ModelFileChanged
-from modelzoo.outcome import FileOutcome
+from modelzoo.run.outcome import FileOutcome
 from modelzoo.stores import Settings, Stores
+from modelzoo.web.credentials import credential_for
 
 from tests.servers.faulty import FaultyServer, redirect, serve, status
 from tests.zoo import content

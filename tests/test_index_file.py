@@ -183,7 +183,7 @@ def with_directory(data: bytes) -> bytes:
 
 def forged(zoo: Path) -> bytes:
     """An index with the right key that places models beyond the file, and before it."""
-    key, _ = index.locate(zoo, "zoo", modelzoo.catalog._READER) or (b"", Path())
+    key, _ = index.locate(zoo, "zoo", *modelzoo.catalog._READERS) or (b"", Path())
     with only_file().open("rb") as file:
         found = index._read_directory(file)
     places = [(-5, 2**62, 1), (2**62, 5, 1), (0, -1, 1), (2**63, 2**63, 0), (0, 3, 7)]

@@ -13,12 +13,13 @@ import modelzoo
 import msgspec
 import pytest
 from modelzoo.errors import SelectionError, StorageError
-from modelzoo.inventory import take_inventory
+from modelzoo.installation.inventory import take_inventory
+from modelzoo.installation.receipts import MAX_BYTES, Receipts
 from modelzoo.model import Model
-from modelzoo.receipts import MAX_BYTES, Receipts
 
 from tests.archives import add_patched_model
 from tests.conftest import tool
+from tests.servers.faulty import FaultyServer, serve
 from tests.zoo import add_local_model, content, tree
 
 A, B = content("a", 5000), content("b", 700)
@@ -159,6 +160,19 @@ def test_selection(options: list[str], names: list[str], out: Path, tmp_path: Pa
     document = json.loads(done.stdout)
     ids = [m["model"] if m["model"] == "one" else f"{m['source']}:two" for m in document["models"]]
     assert ids == names
+
+
+def test_an_exclusion_of_nothing_is_told(out: Path) -> None:
+    done = tool("inventory", "list", "--exclude", "onee", "--name", "one", "-o", out)
+    assert done.stderr == 'warning: --exclude "onee" matches no model. Did you mean one?\n'
+
+
+def test_a_list_is_a_source(out: Path, tmp_path: Path, faulty: FaultyServer) -> None:
+    faulty.add("/f", serve(A))
+    (tmp_path / "mine.txt").write_text(f"listed/a.bin={faulty.url}/f\n")
+    modelzoo.download("listed", out, sources=[tmp_path / "mine.txt"])
+    done = tool("inventory", "list", "--source", tmp_path / "mine.txt", "-o", out)
+    assert [line.split()[0] for line in done.stdout.splitlines()[1:2]] == ["listed"]
 
 
 def test_selection_errors(out: Path, tmp_path: Path) -> None:

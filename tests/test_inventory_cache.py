@@ -12,8 +12,8 @@ from pathlib import Path
 
 import modelzoo
 import pytest
-from modelzoo.cache import Cache
-from modelzoo.cache_contents import AGES, DAY
+from modelzoo.cache.contents import AGES, DAY
+from modelzoo.cache.entries import Cache
 from modelzoo.checksum import LENGTHS, Checksum, new_hasher
 from modelzoo.commands.installed import byte_size, duration
 from modelzoo.errors import StorageError, UsageError

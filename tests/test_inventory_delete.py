@@ -13,11 +13,11 @@ from typing import Any
 import modelzoo
 import msgspec
 import pytest
-from modelzoo.claiming import claim
-from modelzoo.deletion import Deletion, Kept
-from modelzoo.inventory import take_inventory
-from modelzoo.paths import staging_folder
-from modelzoo.postprocess import reserve
+from modelzoo.files.claiming import claim
+from modelzoo.files.paths import staging_folder
+from modelzoo.installation.inventory import take_inventory
+from modelzoo.keeping.deletion import Deletion, Kept
+from modelzoo.run.postprocess import reserve
 
 from tests.archives import add_patched_model
 from tests.conftest import TOOLS, tool

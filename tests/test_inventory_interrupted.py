@@ -16,7 +16,7 @@ from typing import Any
 import modelzoo
 import msgspec
 import pytest
-from modelzoo.inventory import take_inventory
+from modelzoo.installation.inventory import take_inventory
 
 from tests.conftest import TOOLS
 from tests.zoo import add_local_model, add_model, file_entry, model_config

@@ -13,16 +13,16 @@ import jsonschema
 import modelzoo
 import msgspec
 import pytest
-from modelzoo import rehash
 from modelzoo.events import Event, FileVerifyBegin, FileVerifyEnd, Notice, VerifyEnd
-from modelzoo.paths import staging_folder
-from modelzoo.postprocess import reserve
-from modelzoo.receipts import Receipt
+from modelzoo.files.paths import staging_folder
+from modelzoo.installation.receipts import Receipt
+from modelzoo.keeping import rehash
+from modelzoo.run.postprocess import reserve
 
 from tests.conftest import ROOT, tool
 from tests.installed import A, B, Place
+from tests.nobody import NOBODY
 from tests.servers.faulty import FaultyServer
-from tests.test_unreadable import NOBODY
 from tests.zoo import add_local_model, tree
 
 SCHEMA = jsonschema.Draft202012Validator(json.loads((ROOT / "docs/events.schema.json").read_text()))
@@ -133,7 +133,7 @@ def test_a_folder_that_cannot_be_written(place: Place, monkeypatch: pytest.Monke
     def refuse(*_: object) -> None:
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr("modelzoo.receipts.write_whole", refuse)
+    monkeypatch.setattr("modelzoo.installation.receipts.write_whole", refuse)
     assert place.verify(report=events.append) == {}
     (notice,) = (e.message for e in events if isinstance(e, Notice))
     assert notice.startswith("m: the receipt was not brought up to date: ")
@@ -151,7 +151,7 @@ def test_everything_is_missing(tmp_path: Path) -> None:
 
 def test_a_model_that_another_process_has(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """It may be deleting it: files go before the receipt does."""
-    monkeypatch.setattr("modelzoo.postprocess.POLL", 0)
+    monkeypatch.setattr("modelzoo.run.postprocess.POLL", 0)
     place.a.unlink()
     place.b.write_bytes(bytes(len(B)))
     reservation = reserve(staging_folder(place.out, "zoo", "m"))

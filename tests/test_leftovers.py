@@ -7,7 +7,7 @@ from pathlib import Path
 
 import modelzoo
 import pytest
-from modelzoo.claiming import claim
+from modelzoo.files.claiming import claim
 
 from tests.zoo import add_local_model, stray_files, tree
 

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from modelzoo.credentials import host_of, mask
+from modelzoo.web.credentials import host_of, mask
 
 NAMES = [
     "token",

@@ -17,7 +17,7 @@ from modelzoo.commands import downloader, session
 from modelzoo.commands.options import number
 from modelzoo.errors import UsageError
 from modelzoo.model import KNOWN_PRECISIONS
-from modelzoo.running import MAX_JOBS, MAX_TIMEOUT
+from modelzoo.run.setup import MAX_JOBS, MAX_TIMEOUT
 
 from tests.conftest import tool
 from tests.zoo import add_local_model

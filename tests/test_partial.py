@@ -15,9 +15,9 @@ from pathlib import Path
 import filelock
 import pytest
 from modelzoo.checksum import Checksum
-from modelzoo.claiming import claim, partial_size
 from modelzoo.errors import StorageError
-from modelzoo.partial import WORTH_RESUMING, Partial, Provenance
+from modelzoo.files.claiming import claim, partial_size
+from modelzoo.files.partial import WORTH_RESUMING, Partial, Provenance
 
 from tests.zoo import content, tree
 
@@ -124,8 +124,8 @@ def test_one_thread_holds_it(target: Path) -> None:
 HOLDER = """
 import sys
 from pathlib import Path
-from modelzoo.claiming import claim
-from modelzoo.partial import Provenance
+from modelzoo.files.claiming import claim
+from modelzoo.files.partial import Provenance
 partial = claim(Path(sys.argv[1]))
 partial.begin(0, Provenance("u", "v"), "sha256")
 partial.write(b"by another process")

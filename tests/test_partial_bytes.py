@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from modelzoo.checksum import Checksum
-from modelzoo.claiming import claim, partial_size
 from modelzoo.errors import Reason, StorageError
-from modelzoo.partial import WORTH_RESUMING, Partial, Provenance
+from modelzoo.files.claiming import claim, partial_size
+from modelzoo.files.partial import WORTH_RESUMING, Partial, Provenance
 
 from tests.zoo import content, tree
 

@@ -16,11 +16,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from modelzoo import patching
 from modelzoo.cancel import Cancel
 from modelzoo.errors import Interrupted, PostprocessingError
+from modelzoo.files import patching
+from modelzoo.files.patching import _replaced, patch
 from modelzoo.model import RegexReplace
-from modelzoo.patching import _replaced, patch
 
 from tests.processes import Downloader
 from tests.zoo import add_local_model, tree

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from modelzoo.errors import Reason, UnsafePathError
-from modelzoo.paths import PARTIAL_SUFFIX, STATE_DIR, clash, folded, safe_path
+from modelzoo.files.paths import PARTIAL_SUFFIX, STATE_DIR, clash, folded, safe_path
 
 # What hostile names are made of, mixed with any text.
 PIECES = st.sampled_from(

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from modelzoo import archives
 from modelzoo.cancel import Cancel
 from modelzoo.errors import Interrupted, ModelZooError, PostprocessingError, Reason, StorageError
+from modelzoo.files import archives
 from modelzoo.model import RegexReplace, Step, UnpackArchive
-from modelzoo.postprocess import Changes, postprocess, remove
+from modelzoo.run.postprocess import Changes, postprocess, remove
 
 from tests.archives import make_archive
 from tests.zoo import tree

@@ -95,7 +95,7 @@ def test_archives_stay_while_no_receipt_can_be_written(
 
 KILLED_CHILD = """
 import os, signal, sys, modelzoo
-from modelzoo import archives
+from modelzoo.files import archives
 write = archives._write
 def stop(*arguments):
     write(*arguments)

@@ -134,7 +134,7 @@ def test_other_stores(tmp_path: Path, faulty: FaultyServer, monkeypatch: pytest.
                 "m/b.bin": (tmp_path / "b.bin").as_uri(),
                 "m/c.bin": f"hf://o/r/a.bin#size={SIZE}",
                 "m/d.bin": "hf://o/gated/a.bin",
-                "m/e.bin": "gopher://h/f",
+                "m/e.bin": "hf://o/../a.bin",
             }
         )
     )

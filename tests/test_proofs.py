@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from modelzoo import proofs as module
+from modelzoo.cache import proofs as module
+from modelzoo.cache.proofs import Proofs
 from modelzoo.checksum import Checksum
-from modelzoo.proofs import Proofs
 
 DATA = b"an entry"
 SUM = Checksum("sha384", hashlib.sha384(DATA).hexdigest())
@@ -184,7 +184,7 @@ def test_several_processes(noted: Noted) -> None:
 import os, sys
 from pathlib import Path
 from modelzoo.checksum import Checksum
-from modelzoo.proofs import Proofs
+from modelzoo.cache.proofs import Proofs
 cache, letter = Path(sys.argv[1]), sys.argv[2]
 for number in range(300):
     proofs = Proofs(cache)

@@ -6,10 +6,10 @@ from base64 import b64encode
 from pathlib import Path
 
 import pytest
-from modelzoo.credentials import CA_VARIABLES
 from modelzoo.errors import Reason, TransferError
 from modelzoo.stores import Settings
 from modelzoo.stores.http import HttpStore
+from modelzoo.web.credentials import CA_VARIABLES
 
 from tests.conftest import require
 from tests.servers.faulty import FaultyServer

@@ -7,7 +7,7 @@ import itertools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from modelzoo.ranges import Ranges
+from modelzoo.files.ranges import Ranges
 
 SIZE = 40
 PAIRS = st.lists(st.tuples(st.integers(0, SIZE), st.integers(0, SIZE)).map(lambda p: (min(p), max(p))))

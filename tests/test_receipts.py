@@ -11,11 +11,11 @@ from typing import Any
 
 import modelzoo
 import pytest
-from modelzoo import receipts
 from modelzoo.clock import Clock
 from modelzoo.events import Event, ModelFileDownloadEnd, Notice
+from modelzoo.installation import receipts
+from modelzoo.installation.receipts import Receipt, Receipts, ReceiptWriter
 from modelzoo.model import Model
-from modelzoo.receipts import Receipt, Receipts, ReceiptWriter
 
 from tests.archives import add_patched_model
 from tests.servers import faulty as f

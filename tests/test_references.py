@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from modelzoo.errors import UsageError
+from modelzoo.files.paths import ARCHIVES
 from modelzoo.references import (
-    ARCHIVES,
     ArchiveReference,
     GitHubReference,
     LocalReference,
@@ -179,4 +179,4 @@ def test_any_text_is_a_reference_or_a_usage_error(text: str) -> None:
     if isinstance(reference, GitHubReference):
         assert ".." not in reference.archive_url.split("/")
     elif isinstance(reference, ArchiveReference):
-        assert reference.url.partition("?")[0].lower().endswith(ARCHIVES)
+        assert reference.url.partition("?")[0].lower().endswith(tuple(ARCHIVES))

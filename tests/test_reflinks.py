@@ -12,9 +12,9 @@ from typing import Any
 
 import modelzoo
 import pytest
-from modelzoo import partial
 from modelzoo.events import Event
-from modelzoo.hashing import FileHasher
+from modelzoo.files import partial
+from modelzoo.files.hashing import FileHasher
 
 from tests.conftest import require
 from tests.servers.faulty import FaultyServer

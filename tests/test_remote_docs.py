@@ -13,7 +13,8 @@ import modelzoo
 import pytest
 from modelzoo import fiftyone
 from modelzoo.catalog.manifest import Declared
-from modelzoo.references import ARCHIVES, parse_reference
+from modelzoo.files.paths import ARCHIVES
+from modelzoo.references import parse_reference
 
 from tests.conftest import ROOT, tool
 from tests.remote import CODE, WEIGHTS, GitHub
@@ -58,6 +59,26 @@ def test_the_commands_run(tmp_path: Path) -> None:
     assert printed[f"sources.py remove {name}"] == f"Removed {path}\n"
     assert f"Removed voxel51/openai-clip:{name}" in printed["sources.py delete voxel51/openai-clip"]
     assert modelzoo.list_sources() == []
+
+
+def test_what_fiftyone_does_is_one_command(tmp_path: Path) -> None:
+    """Row by row, as one who comes from there would try them."""
+    rows = re.findall(r"^\| `fiftyone zoo models ([^`]*)` \| `\./(\w+)\.py ([^`]*)` \|$", TEXT, re.M)
+    printed = {}
+    for theirs, name, arguments in rows:
+        printed[theirs] = tool(name, *shlex.split(arguments), cwd=tmp_path).stdout
+    name, url = "voxel51/clip-vit-base32-torch", "https://github.com/voxel51/openai-clip"
+    assert url in printed["list-sources"]
+    assert name in printed["list"]
+    path = tmp_path / "zoo/voxel51/openai-clip/CLIP-ViT-B-32.pt"
+    assert printed[f"find {name}"] == f"{path}\n"
+    assert json.loads(printed[f"info {name}"])[0]["license_url"] == "MIT"
+    assert printed[f"delete {name}"] == f"Removed {path}\n"
+    assert printed[f"delete-source {url}"].startswith("Removed voxel51/openai-clip ")
+    assert "Downloading voxel51/" in printed[f"download {name}"]
+    assert "Downloading voxel51/" in printed[f"download {url} --model-name {name}"]
+    assert f"register-source {url}" in printed
+    assert path.is_file()
 
 
 @pytest.mark.parametrize("number", [0, 1])

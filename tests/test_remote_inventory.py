@@ -8,7 +8,7 @@ from pathlib import Path
 import modelzoo
 import pytest
 from modelzoo import fiftyone as foz
-from modelzoo.inventory import take_inventory
+from modelzoo.installation.inventory import take_inventory
 
 from tests.conftest import tool
 from tests.remote import entry, files_of, managed, write

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import modelzoo
 import pytest
-from modelzoo import consent
 from modelzoo.concurrency import processors
+from modelzoo.source_code import consent
 
 from tests.conftest import TOOLS, tool
 from tests.processes import Downloader, children

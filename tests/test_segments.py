@@ -11,7 +11,7 @@ import pytest
 from modelzoo.cancel import Cancel
 from modelzoo.clock import Clock
 from modelzoo.events import ModelFileDownloadEnd, ModelFileDownloadProgress
-from modelzoo.gates import Connections, RateLimit
+from modelzoo.web.gates import Connections, RateLimit
 
 from tests.conftest import require
 from tests.engine import Recorder, bring_all

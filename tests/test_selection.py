@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from modelzoo.errors import Reason, SelectionError
 from modelzoo.model import Model
-from modelzoo.selection import Filters, near_names, select, split_patterns
+from modelzoo.selection import Filters, idle_exclusions, near_names, select, split_patterns
 
 EMPTY = Model(
     id="",
@@ -183,6 +183,17 @@ def test_conditions_that_leave_nothing() -> None:
     refused("No models are left", "", tags="audio", tasks="detection")
     refused("No models are left", "", "mtcnn-p", exclude="mtcnn*")
     refused("No models are left", "", exclude="*")
+
+
+def test_exclusions_that_exclude_nothing() -> None:
+    def doubts(*exclude: str) -> list[str]:
+        return list(idle_exclusions(ZOO, Filters(patterns=("Speech",), exclude=exclude), ["left-out"]))
+
+    assert doubts("*", "mtcnn-p", "action", "Speech@1.2", "left-*") == []
+    assert doubts("mtcnn-o", "*x") == [
+        '--exclude "mtcnn-o" matches no model. Did you mean mtcnn-p?',
+        '--exclude "*x" matches no model.',
+    ]
 
 
 def test_near_names_are_few_and_can_be_composites() -> None:

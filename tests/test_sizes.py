@@ -134,7 +134,7 @@ def test_what_the_server_says_instead(cdn: Cdn, step: Step, size: int | None, pr
 
 
 def test_a_host_that_fails_is_left_alone(cdn: Cdn) -> None:
-    from modelzoo.sizes import AT_ONCE
+    from modelzoo.run.sizes import AT_ONCE
 
     many = {"onnx": {"scales": {"1": {"nets": ["[H].tz"], "blocks": list(range(200))}}}}
     add_topaz(Path(os.environ["TVAI_MODEL_DIR"]), {"shortName": "m", "version": 1, "backends": many})

@@ -56,7 +56,7 @@ def test_hostile_archives(tmp_path: Path, zoo: Path, form: str, entries: list[An
 
 
 def test_a_bomb(tmp_path: Path, zoo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("modelzoo.archives.FREE_SIZE", 1 << 20)
+    monkeypatch.setattr("modelzoo.files.archives.FREE_SIZE", 1 << 20)
     archive = make_archive(tmp_path / "x.zip", "zip", [("zeros", bytes(8 << 20))])
     with pytest.raises(ModelZooError, match="a bomb"):
         modelzoo.register_source(str(archive))

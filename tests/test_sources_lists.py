@@ -103,6 +103,11 @@ def test_what_cannot_be(folder: Path) -> None:
     assert 'No matching models: "prob-4". Did you mean prob-3?' in text
     wrong = tool("sources", "models", "--source", folder, "--backend", "onx")
     assert "no model is for the backend onx; its models are for coreml, onnx, onnx16" in wrong.stderr
+    engines = ("--backend", "tensorrt", "--gpu", "RTX40")
+    text = error("models", "--source", folder, *engines, "--name", "prob-3", status=1)
+    assert "no model is for the backend tensorrt for RTX40 on " in text
+    assert "; its models are for tensorrt for RTX20 on Linux, tensorrt for RTX20 on Windows, " in text
+    assert "No files for the backend tensorrt for RTX40 on " in text
 
 
 def test_a_description_cannot_steer_a_terminal(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from modelzoo.sources import Registered, zoo_dir
 from tests.archives import make_archive
 from tests.remote import COMMIT, GitHub, entry, files_of, managed, write, zipped
 from tests.servers.faulty import FaultyServer, serve, status, truncate_after
+from tests.topaz import PROB
 from tests.zoo import add_local_model, content, tree
 
 OTHER = "f" * 40
@@ -246,6 +247,30 @@ def test_a_tree_of_another_format(
     assert [removed.source for removed in modelzoo.delete_source("acme/omz")] == [source]
     with pytest.raises(SelectionError):
         modelzoo.find("net")
+
+
+@pytest.mark.parametrize("form", ["models.yml", "models.txt"])
+def test_a_list_of_urls(github: GitHub, form: str) -> None:
+    url = "https://example.com/w"
+    text = f"net/w={url}\n"
+    if form == "models.yml":
+        text = f"models:\n- {{name: net, files: [{{name: w, source: '{url}'}}]}}\n"
+    github.push("acme/list", {form: text, "README.md": "About it."})
+    (source,) = modelzoo.register_source("acme/list")
+    assert (source.name, source.format) == ("acme/list", "urls")
+    assert modelzoo.list_models(sources=["acme/list"]) == ["net"]
+    github.push("acme/list", {form: text.replace("net", "..")})
+    with pytest.raises(CatalogError) as caught:
+        modelzoo.refresh_source("acme/list")
+    assert caught.value.file == f"https://github.com/acme/list/{form}"
+    assert modelzoo.list_models(sources=["acme/list"]) == ["net"]
+
+
+def test_a_topaz_folder(github: GitHub) -> None:
+    github.push("acme/topaz", {"prob-3.json": json.dumps(PROB), "encoders.json": "[]"})
+    (source,) = modelzoo.register_source("acme/topaz")
+    assert source.format == "topaz"
+    assert modelzoo.list_models(sources=["acme/topaz"]) == ["prob-3"]
 
 
 def test_deleting_says_what_it_removed(faulty: FaultyServer, zoo: Path) -> None:

@@ -34,12 +34,23 @@ def url(faulty: FaultyServer, zoo: Path) -> str:
 
 
 def test_nothing_is_registered(zoo: Path) -> None:
-    assert tool("sources", "list").stdout == ""
+    assert tool("sources", "list").stderr == "no source is registered (see sources.py register)\n"
+    assert "no model" in tool("sources", "downloaded").stderr
     assert json.loads(tool("sources", "downloaded", "--format", "json").stdout) == {}
     assert tool("sources", "refresh", "--all").stdout == ""
     assert "No registered source" in tool("sources", "delete", "x", check=1).stderr
     assert "no source is registered" in tool("sources", "find", "x", check=1).stderr
     assert not (zoo / ".modelzoo" / "sources.json").exists()
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_all_tools_take_one_form_from_the_environment(zoo: Path, tmp_path: Path, form: str) -> None:
+    environ = {"MODELZOO_FORMAT": form, "MODELZOO_CACHE_DIR": str(tmp_path)}
+    commands = ["sources list", "sources downloaded", "sources backends", "inventory list"]
+    for command in [*commands, "inventory cache", "sources check --source demo --name prob-wine-mlp"]:
+        name, *arguments = command.split()
+        printed = tool(name, *arguments, environ=environ, cwd=tmp_path).stdout
+        assert printed.startswith(("[", "{")) == (form == "json"), command
 
 
 @pytest.mark.parametrize(

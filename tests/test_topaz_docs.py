@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from modelzoo.catalog.topaz.config import MAX_FILES, RUNTIMES
 from modelzoo.gpu import FAMILIES
-from modelzoo.topaz_cdn import DEFAULT_URL
+from modelzoo.web.topaz_cdn import DEFAULT_URL
 
 from tests.conftest import ROOT, tool
 from tests.topaz import AMQ, COOKIE, PROB, Cdn, add_topaz, backend
@@ -43,7 +43,7 @@ def test_every_command_runs(
 
 def test_examples_are_there() -> None:
     assert len(FIRST) == 4
-    assert len(ROWS) == 5
+    assert len(ROWS) == 6
 
 
 def test_the_list_of_files_is_that_of_vaimm(tmp_path: Path) -> None:

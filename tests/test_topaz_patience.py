@@ -11,7 +11,7 @@ import modelzoo
 import pytest
 from modelzoo.errors import Reason
 from modelzoo.events import ModelFileDownloadBegin, ModelFileDownloadEnd, ModelFileRetry, RunBegin
-from modelzoo.topaz_cdn import use_cookie
+from modelzoo.web.topaz_cdn import use_cookie
 
 from tests.conftest import tool
 from tests.engine import Recorder, bring_all

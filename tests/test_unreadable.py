@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,18 +10,24 @@ import modelzoo
 import pytest
 from modelzoo.cancel import Cancel
 from modelzoo.clock import Clock
-from modelzoo.engine import Delivery
 from modelzoo.errors import StorageError
 from modelzoo.events import Event, Notice
+from modelzoo.installation.receipts import (
+    Installed,
+    Receipt,
+    Receipts,
+    ReceiptWriter,
+    steps_text,
+    vouched_files,
+)
 from modelzoo.model import Model
-from modelzoo.plan import ModelPlan
-from modelzoo.postprocess import Changes, postprocess
-from modelzoo.receipts import Installed, Receipt, Receipts, ReceiptWriter, steps_text, vouched_files
-from modelzoo.records import make_receipt
+from modelzoo.run.plan import ModelPlan
+from modelzoo.run.postprocess import Changes, postprocess
+from modelzoo.run.records import make_receipt
+from modelzoo.transfer.engine import Delivery
 
 from tests.archives import add_patched_model
-
-NOBODY = 65534
+from tests.nobody import own_folder
 
 
 @dataclass
@@ -52,26 +55,18 @@ class Place:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Place]:
-    """As root, the test goes on as somebody who is not; the folders of pytest are closed to them."""
+    """As root, the test goes on as somebody who is not."""
     add_patched_model(tmp_path / "zoo")
     (model,) = modelzoo.find(sources=[tmp_path / "zoo"])
-    root, user = Path(tempfile.mkdtemp()), os.geteuid()
-    try:
+    with own_folder() as root:
         for name in ("out", "secret"):
             (root / name).mkdir()
         (root / "secret" / "x").write_bytes(b"x")
-        if user == 0:
-            for path in (root, root / "out", root / "secret"):
-                os.chown(path, NOBODY, -1)
-            os.seteuid(NOBODY)
         (root / "secret").chmod(0)
         with pytest.raises(PermissionError):
             (root / "secret" / "x").stat()
         yield Place(root / "out", root / "secret", model)
-    finally:
         (root / "secret").chmod(0o700)
-        os.seteuid(user)
-        shutil.rmtree(root)
 
 
 def test_receipts(place: Place) -> None:

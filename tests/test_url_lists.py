@@ -40,6 +40,7 @@ BAD_ENTRIES = {
     "n/f=c:\\models\\f": "is not a URL with a scheme",
     "n/f=../f": "is not a URL with a scheme",
     "n/f=//host/f": "is not a URL with a scheme",
+    "n/f=htps://host/f": 'no store for URLs of scheme "htps", known are file, gdrive, hf, http, https',
     "n/f=https:///f": "is not a URL with a scheme",
     "n/f=https://h/a b": "is not a URL with a scheme",
     "n/f=https://h/a\x1b[2J": "is not a URL with a scheme",

@@ -12,10 +12,10 @@ from typing import Any
 
 import modelzoo
 import pytest
-from modelzoo.cache import Cache
-from modelzoo.outcome import Summary
-from modelzoo.partial import Partial
-from modelzoo.url_notes import UrlNote, UrlNotes
+from modelzoo.cache.entries import Cache
+from modelzoo.cache.url_notes import UrlNote, UrlNotes
+from modelzoo.files.partial import Partial
+from modelzoo.run.outcome import Summary
 
 from tests.notebook import CONFIG, OTHER, WEIGHTS, Notebook, digest
 from tests.servers.faulty import FaultyServer, hold_after, html_page, serve, status

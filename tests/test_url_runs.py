@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from modelzoo.concurrency import processors
 from modelzoo.events import ModelFileDownloadBegin, ModelFileDownloadProgress
-from modelzoo.inputs import Input
+from modelzoo.installation.inputs import Input
 from modelzoo.model import ModelFile, Origin
 
 from tests.notebook import CONFIG, OTHER, WEIGHTS, Notebook

@@ -32,22 +32,22 @@ if TYPE_CHECKING:
     from .errors import TransferError as TransferError
     from .errors import UnsafePathError as UnsafePathError
     from .errors import UsageError as UsageError
-    from .keeping import adopt as adopt
-    from .keeping import cache_info as cache_info
-    from .keeping import delete as delete
-    from .keeping import installed as installed
-    from .keeping import prune_cache as prune_cache
-    from .keeping import verify as verify
-    from .keeping import verify_cache as verify_cache
+    from .keeping.functions import adopt as adopt
+    from .keeping.functions import cache_info as cache_info
+    from .keeping.functions import delete as delete
+    from .keeping.functions import installed as installed
+    from .keeping.functions import prune_cache as prune_cache
+    from .keeping.functions import verify as verify
+    from .keeping.functions import verify_cache as verify_cache
     from .model import Model as Model
     from .model import ModelFile as ModelFile
     from .probing import Finding as Finding
     from .probing import probe as probe
-    from .remote import delete_source as delete_source
-    from .remote import list_sources as list_sources
-    from .remote import load_model as load_model
-    from .remote import refresh_source as refresh_source
-    from .remote import register_source as register_source
+    from .remote.functions import delete_source as delete_source
+    from .remote.functions import list_sources as list_sources
+    from .remote.functions import load_model as load_model
+    from .remote.functions import refresh_source as refresh_source
+    from .remote.functions import register_source as register_source
     from .requirements import MissingRequirements as MissingRequirements
 
 _HOME = {
@@ -65,7 +65,7 @@ _HOME = {
         "UnsafePathError",
         "UsageError",
     ),
-    "keeping": (
+    "keeping.functions": (
         "adopt",
         "cache_info",
         "delete",
@@ -76,7 +76,13 @@ _HOME = {
     ),
     "model": ("Model", "ModelFile"),
     "probing": ("Finding", "probe"),
-    "remote": ("delete_source", "list_sources", "load_model", "refresh_source", "register_source"),
+    "remote.functions": (
+        "delete_source",
+        "list_sources",
+        "load_model",
+        "refresh_source",
+        "register_source",
+    ),
     "requirements": ("MissingRequirements",),
 }
 

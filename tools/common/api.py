@@ -16,13 +16,13 @@ from .description import describe
 from .errors import Interrupted, ModelZooError
 from .events import Event, Report
 from .model import Model
-from .outcome import Summary
 from .requirements import Level, ensure, parse_level
-from .running import Listener, fetch, make_cache, make_engine
+from .run.outcome import Summary
+from .run.setup import Listener, fetch, make_cache, make_engine
 from .selection import Filters, parse_precisions
 from .sources import active
-from .topaz_cdn import use_cookie
 from .variants import EVERY_VARIANT, Variants, wanted_variants
+from .web.topaz_cdn import use_cookie
 
 Names = str | Iterable[str]
 

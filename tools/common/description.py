@@ -46,6 +46,6 @@ def shown(url: str) -> str:
     """The URL without secrets; what has no place for any, as nearly all, is found out at once."""
     if url.isprintable() and "@" not in url and "=" not in url:
         return url
-    from .credentials import mask
+    from .web.credentials import mask
 
     return mask(url)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -10,17 +9,17 @@ from typing import Any
 from urllib.parse import quote
 
 from .api import DownloadFailed
-from .cache import Cache
+from .cache.entries import Cache
 from .catalog import omz
 from .catalog.omz.config import ConfigReader
 from .catalog.urls import models_of, parse_entry
 from .checksum import Checksum, file_checksum, parse_checksum
-from .disk import storage_errors, write_whole
 from .errors import CatalogError, Interrupted, UnsafePathError, UsageError
 from .events import Report
+from .files.disk import storage_error, storage_errors, walk, write_whole
+from .files.paths import STATE_DIR, safe_path
 from .model import KNOWN_PRECISIONS, Model
-from .paths import STATE_DIR, safe_path
-from .running import fetch, make_engine
+from .run.setup import fetch, make_engine
 from .variants import EVERY_VARIANT
 
 _ALGORITHM = "sha384"  # that of Open Model Zoo's own files
@@ -100,7 +99,11 @@ def draft_of_folder(folder: Path) -> str:
     """The model.yml for the files of a folder, to lie beside them; raises UsageError, StorageError."""
     name = folder.resolve().name
     files = []
-    for path in _files_below(folder):
+    try:
+        paths = list(_files_below(folder))
+    except OSError as error:
+        raise storage_error(error, Path(error.filename or folder)) from None
+    for path in paths:
         relative = path.relative_to(folder).as_posix()
         try:
             safe_path(relative)
@@ -117,7 +120,7 @@ def draft_of_folder(folder: Path) -> str:
 
 def _files_below(folder: Path) -> Iterator[Path]:
     """The files of a folder, sorted; hidden ones, and what the tools keep there, are left out."""
-    for place, folders, names in os.walk(folder):
+    for place, folders, names in walk(folder):
         folders[:] = sorted(name for name in folders if name[0] != "." and name != STATE_DIR)
         for name in sorted(names):
             path = Path(place, name)

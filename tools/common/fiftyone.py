@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from . import remote
 from .api import download, warn
 from .errors import UsageError
 from .model import Model
+from .remote import functions as remote
 from .requirements import LEVELS, Level, ensure
 from .sources import named
 

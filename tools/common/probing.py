@@ -12,16 +12,16 @@ import msgspec
 
 from .concurrency import Fixed
 from .content import extent, wrong_content
-from .credentials import host_of, mask
-from .engine import Engine, Job
 from .errors import Reason, TransferError
 from .events import Event
 from .model import Model, ModelFile, Origin
 from .pool import Pool, Task
-from .running import make_engine
+from .run.setup import make_engine
 from .stores import Store
-from .topaz_cdn import use_cookie
-from .transfer import patiently
+from .transfer.engine import Engine, Job
+from .transfer.file import patiently
+from .web.credentials import host_of, mask
+from .web.topaz_cdn import use_cookie
 
 PER_HOST = 2
 """Questions to one host at a time."""

@@ -10,10 +10,9 @@ from urllib.parse import quote, unquote, urlsplit
 
 import msgspec
 
-from .credentials import github_api, host_of, mask
 from .errors import UsageError
-
-ARCHIVES = (".tar.gz", ".tar.bz2", ".tar.xz", ".zip", ".tar", ".tgz", ".tbz", ".txz")
+from .files.paths import ARCHIVES, archive_format, archive_stem
+from .web.credentials import github_api, host_of, mask
 
 _USER = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]*")
 _REPOSITORY = re.compile(r"[0-9A-Za-z._-]+")
@@ -129,7 +128,7 @@ def _parse_url(text: str) -> Reference:
         return LocalReference(os.path.realpath(unquote(parts.path)))
     if parts.scheme not in ("http", "https") or not host.name:
         raise UsageError(_refusal(text))
-    is_archive = parts.path.lower().endswith(ARCHIVES)
+    is_archive = archive_format(parts.path) is not None
     public = host.name in ("github.com", "www.github.com")
     if public or (not is_archive and host.name == _enterprise()):
         words = [unquote(word) for word in parts.path.strip("/").split("/")]
@@ -164,14 +163,3 @@ def _github(
     if not usable or odd_ref or (ref is not None and not ref.isprintable()):
         raise UsageError(_refusal(text))
     return GitHubReference(user, repository, ref, server)
-
-
-def archive_stem(name: str) -> str:
-    """A file name without the ending of an archive."""
-    end = next((e for e in ARCHIVES if name.lower().endswith(e)), "")
-    return name[: len(name) - len(end)]
-
-
-def is_archive(name: str) -> bool:
-    """Whether a file of this name is an archive that can hold a source."""
-    return name.lower().endswith(ARCHIVES)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -114,6 +114,21 @@ def select(models: Sequence[M], filters: Filters) -> list[M]:
     if not chosen and filters.patterns != ():
         raise SelectionError("No models are left: no model meets all of the given filters.")
     return chosen
+
+
+def idle_exclusions(
+    models: Sequence[_Selectable], filters: Filters, others: Iterable[str] = ()
+) -> Iterator[str]:
+    """What to say of each pattern that excludes none of these models: it may be a slip of the pen.
+
+    `others` are names of models that are not there for another reason, and need no excluding.
+    """
+    for pattern in filters.exclude:
+        fits = _matcher(pattern)
+        if not any(map(fits, others)) and not any(any(map(fits, _names(m))) for m in models):
+            near = near_names(models, pattern)
+            hint = f" Did you mean {', '.join(near)}?" if near else ""
+            yield f'--exclude "{pattern}" matches no model.{hint}'
 
 
 def _matching(models: Sequence[M], patterns: Sequence[str]) -> list[M]:

@@ -16,8 +16,8 @@ import msgspec
 
 from .catalog import NAMED, Source, Warn, active_sources, choose, wanted_sources
 from .errors import CatalogError, SelectionError, UnsafePathError, UsageError
+from .files.paths import MANIFEST, STATE_DIR, safe_path
 from .model import Model
-from .paths import MANIFEST, STATE_DIR, safe_path
 
 ZOO_VARIABLES = ("MODELZOO_ZOO_DIR", "FIFTYONE_MODEL_ZOO_DIR")
 MAX_BYTES = 16 << 20
@@ -153,7 +153,7 @@ def _unrecorded(zoo: Path, name: str) -> Registered:
     """A source that somebody else has put there."""
     from datetime import datetime, timezone
 
-    from .credentials import mask
+    from .web.credentials import mask
 
     path, url, changed = zoo / name / MANIFEST, None, 0.0
     with contextlib.suppress(OSError, ValueError, RecursionError):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from . import consent
 from .catalog import fiftyone
 from .model import DownloadModel, Model
+from .source_code import consent
 
 
 def allow_code(models: Iterable[Model]) -> None:

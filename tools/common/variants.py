@@ -28,6 +28,10 @@ class Target(msgspec.Struct, frozen=True, order=True):
     gpu: str = ""
     system: str = ""
 
+    def __str__(self) -> str:
+        gpu = f" for {self.gpu}" if self.gpu else ""
+        return f"{self.backend}{gpu}{f' on {self.system}' if self.system else ''}"
+
 
 def variant_of(targets: Iterable[Target]) -> str:
     """The variant of a file for these: `onnx`, `onnx16,tensorrt-off`, `tensorrt/RTX30/Linux`."""
@@ -45,8 +49,18 @@ def targets_of(variant: str | None) -> tuple[Target, ...]:
 
 def backends_of(models: Iterable[Model]) -> list[str]:
     """The backends that files of these models are made for, sorted."""
+    return sorted({target.backend for target in _targets(models)})
+
+
+def alternatives(models: Iterable[Model], backend: str | None) -> list[str]:
+    """What files of these models are made for: what else this backend is for, else the backends."""
+    targets = _targets(models)
+    return [str(t) for t in sorted(targets) if t.backend == backend] or backends_of(models)
+
+
+def _targets(models: Iterable[Model]) -> set[Target]:
     variants = {file.variant for model in models for file in model.files}
-    return sorted({target.backend for variant in variants for target in targets_of(variant)})
+    return {target for variant in variants for target in targets_of(variant)}
 
 
 class Variants(msgspec.Struct, frozen=True):
@@ -57,6 +71,9 @@ class Variants(msgspec.Struct, frozen=True):
     gpu: str | None = None
     """The GPU family, None when nobody knows it."""
     system: str = SYSTEMS.get(sys.platform, sys.platform)
+
+    def __str__(self) -> str:
+        return str(Target(self.backend or "", self.gpu or "", self.system if self.gpu else ""))
 
     def files_of(self, model: Model) -> tuple[ModelFile, ...]:
         """The files of the model that are wanted; raises UsageError when that depends on the GPU."""

@@ -17,8 +17,8 @@ import msgspec
 
 from ..errors import CatalogError, SelectionError
 from ..model import Model
-from ..selection import Filters, select
-from ..variants import EVERY_VARIANT, Variants, backends_of
+from ..selection import Filters, idle_exclusions, select
+from ..variants import EVERY_VARIANT, Variants, alternatives
 from ..versions import base_name
 from . import omz
 from .index import Entry, Index, listing, locate, open_index, stamp
@@ -34,7 +34,8 @@ from .source import format_of
 from .source import formats as formats
 from .source import wanted_sources as wanted_sources
 
-_READER = stamp(os.path.join(omz.__path__[0], "config.py"))  # a checkout can change between versions
+# A checkout can change between versions.
+_READERS = [stamp(os.path.join(omz.__path__[0], name)) for name in ("config.py", "origins.py")]
 
 
 def load_catalog(sources: Sequence[Source], warn: Warn) -> list[Model]:
@@ -61,10 +62,12 @@ def choose(
     for shelf in shelves.values():
         shelf.refresh(warn)
     entries = _listed(shelves.values())
+    left_out = [name for shelf in shelves.values() for name in shelf.left_out]
+    for doubt in idle_exclusions(entries, filters, left_out) if filters else ():
+        warn(doubt)
     try:
         return Choice(shelves, select(entries, filters) if filters else entries)
     except SelectionError as error:
-        left_out = [name for shelf in shelves.values() for name in shelf.left_out]
         raise _explained(error, filters, left_out, variants) from None
 
 
@@ -77,7 +80,7 @@ def _explained(
     if not meant:
         return error
     names = f"{', '.join(meant[:3])}{' …' if len(meant) > 3 else ''}"
-    return SelectionError(f"{error.message} No files for the backend {variants.backend}: {names}.")
+    return SelectionError(f"{error.message} No files for the backend {variants}: {names}.")
 
 
 def _choose_quickly(shelves: Mapping[str, _Shelf], filters: Filters, warn: Warn) -> Choice | None:
@@ -87,11 +90,12 @@ def _choose_quickly(shelves: Mapping[str, _Shelf], filters: Filters, warn: Warn)
     """
     if not all(shelf.index and shelf.index.has_shape() for shelf in shelves.values()):
         return None
+    entries = _listed(shelves.values())
     try:
-        choice = Choice(shelves, select(_listed(shelves.values()), filters))
+        choice = Choice(shelves, select(entries, filters))
     except SelectionError:
         return None
-    if not choice.is_right():
+    if any(idle_exclusions(entries, filters)) or not choice.is_right():
         return None
     for shelf in shelves.values():
         shelf.repeat_doubts(warn)
@@ -146,7 +150,7 @@ class _Shelf:
     def __init__(self, source: Source, variants: Variants) -> None:
         self._source, self._root, self._variants = source, source.path.resolve(), variants
         self.left_out: list[str] = []
-        key: tuple[Path | str | bytes, ...] = (self._root, source.name, *source.folders, _READER)
+        key: tuple[Path | str | bytes, ...] = (self._root, source.name, *source.folders, *_READERS)
         known = source.format or source.models  # only trees have an index
         self._keep = None if known else locate(*key)
         reader = omz.reader(self._root, strict=bool(source.folders))
@@ -187,8 +191,9 @@ class _Shelf:
         kept = {model.name for model in narrowed}
         self.left_out = [model.name for model in models if model.name not in kept]
         if models and not narrowed:
-            known, backend = ", ".join(backends_of(models)), self._variants.backend
-            warn(f"{self._root}: no model is for the backend {backend}; its models are for {known}")
+            known = ", ".join(alternatives(models, self._variants.backend))
+            wanted = f"the backend {self._variants}"
+            warn(f"{self._root}: no model is for {wanted}; its models are for {known}")
         return narrowed
 
     def repeat_doubts(self, warn: Warn) -> None:

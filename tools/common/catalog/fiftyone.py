@@ -6,6 +6,7 @@ keeps them there.
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -13,8 +14,9 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from ..errors import CatalogError
+from ..files.paths import ARCHIVES, MANIFEST, archive_format, archive_stem, clash, is_code
 from ..model import TASK_TYPES, DownloadModel, Model, ModelFile, Origin, Step, UnpackArchive
-from ..paths import MANIFEST, clash, is_code
+from ..stores import require_known
 from ..versions import fiftyone_name, versioned_filename, versioned_name
 from .manifest import ManifestFile
 
@@ -22,10 +24,6 @@ FORMAT = "FiftyOne manifest"
 
 _MANAGERS = ("fiftyone.core.models.ModelManager", "eta.core.models.ModelManager")
 _DRIVE_ID = re.compile(r"[0-9A-Za-z_-]+")
-_ARCHIVES = (
-    (".zip", "zip"), (".tar", "tar"), (".tar.gz", "gztar"), (".tgz", "gztar"),
-    (".tar.bz2", "bztar"), (".tbz", "bztar"), (".tar.xz", "xztar"), (".txz", "xztar"),
-)  # fmt: skip
 _FRAMEWORKS = {"torch": "pytorch", "tf": "tf", "tf1": "tf", "tf2": "tf", "onnx": "onnx"}
 _TASKS = {"segmentation": "semantic_segmentation", "instances": "instance_segmentation"}
 
@@ -34,7 +32,7 @@ Warn = Callable[[str], None]
 
 def recognises(path: Path) -> bool:
     """Whether the folder is a source of this format."""
-    return (path / MANIFEST).is_file()
+    return os.path.isfile(path / MANIFEST)
 
 
 def load(path: Path, source: str, warn: Warn) -> list[Model]:
@@ -55,12 +53,6 @@ def weights(model: Model) -> list[str]:
     files += [s.file for s in model.postprocessing if isinstance(s, DownloadModel)]
     archives = [s.file for s in model.postprocessing if isinstance(s, UnpackArchive)]
     return files + [stem for name in archives if (stem := archive_stem(name)) != name]
-
-
-def archive_stem(name: str) -> str:
-    """The folder that an archive of models unpacks to, by FiftyOne's convention."""
-    end = max((len(e) for e, _ in _ARCHIVES if name.lower().endswith(e)), default=0)
-    return name[: len(name) - end] if end else name
 
 
 def _require_different(file: ManifestFile, names: list[str], key: str) -> None:
@@ -102,7 +94,7 @@ class _Reader:
             tags=tags,
             postprocessing=self._steps(name, origin),
             model_info=self._file.document["models"][self._number],
-            config_dir=str(self._file.path.parent),
+            config_dir=self._file.folder,
         )
 
     def _model_file(self, name: str, origin: Origin) -> ModelFile:
@@ -143,12 +135,13 @@ class _Reader:
     def _url_origin(self, url: str) -> Origin:
         """A URL, or a path relative to the manifest."""
         try:
-            has_scheme = bool(urlsplit(url).scheme)
+            if scheme := urlsplit(url).scheme:
+                require_known(scheme)
         except ValueError as error:
-            raise self._error("manager.config.url", f"is no URL: {error}") from None
-        if not has_scheme:
+            raise self._error("manager.config.url", f"cannot be used: {error}") from None
+        if not scheme:
             self._file.safe_file(url, self._number, "manager.config.url")
-        return Origin(url, f"{self._file.path.parent.as_uri()}/")
+        return Origin(url, self._file.base)
 
     def _steps(self, name: str | None, origin: Origin | None) -> tuple[Step, ...]:
         """What brings the model where its manager does not, or is to be done afterwards."""
@@ -165,12 +158,11 @@ class _Reader:
         return ()
 
     def _unpacking(self, name: str, delete: object) -> UnpackArchive:
-        written = (self._entry.base_filename or name).lower()
-        forms = [form for end, form in _ARCHIVES if written.endswith(end)]
-        if not forms:
-            known = ", ".join(end for end, _ in _ARCHIVES)
+        written = self._entry.base_filename or name
+        if (form := archive_format(written)) is None:
+            known = ", ".join(ARCHIVES)
             raise self._error("base_filename", f"is no archive that can be extracted ({known})")
-        return UnpackArchive(name, forms[0], keep=not delete, beside_code=True)
+        return UnpackArchive(name, form, keep=not delete, beside_code=True)
 
     def _download(self, name: str, manager: str = "") -> DownloadModel:
         config = self._entry.manager.config if self._entry.manager else None

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 
-from ..documents import read_bytes
 from ..errors import CatalogError, UnsafePathError
-from ..paths import safe_path
+from ..files.bounded import read_bounded
+from ..files.paths import require_safe
 
 MAX_BYTES = 16 << 20  # FiftyOne's own, with hundreds of models, has less than one MiB
 MAX_MODELS = 100_000
@@ -79,8 +80,8 @@ class ManifestFile:
     """One manifest on disk: typed, and as it is. Raises CatalogError with the field's path."""
 
     def __init__(self, path: Path) -> None:
-        self.path, self.file = path, str(path)
-        data = read_bytes(path, self.file, MAX_BYTES)
+        self.file, self.folder, self.base = str(path), str(path.parent), f"{path.parent.as_uri()}/"
+        data = read_bounded(path, MAX_BYTES).removeprefix(codecs.BOM_UTF8)
         try:
             self.document: dict[str, Any] = msgspec.json.decode(data, type=dict[str, Any])
         except (ValueError, RecursionError) as error:
@@ -146,9 +147,10 @@ class ManifestFile:
 
     def _safe(self, text: str, key: str, model: str = "") -> str:
         try:
-            return str(safe_path(text))
+            require_safe(text)
         except UnsafePathError as error:
             raise self.error(key, str(error), model) from None
+        return text
 
     def safe_file(self, name: str, number: int, key: str) -> str:
         """A file name of a model, checked."""

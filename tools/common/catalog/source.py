@@ -66,8 +66,24 @@ def format_of(source: Source) -> Any:
     modules = formats()
     if found := next((module for module in modules if module.recognises(path)), None):
         return found
+    _require_readable(path)
     known = ", ".join(module.FORMAT for module in modules)
     raise CatalogError(f"holds no models of a known format ({known})", file=str(path))
+
+
+def _require_readable(root: Path) -> None:
+    """Raise CatalogError where a folder cannot be looked into: nobody knows what it holds."""
+    from ..files.disk import walk
+
+    try:
+        for _, folders, _ in walk(root):
+            folders[:] = [name for name in folders if name[0] != "."]
+    except (NotADirectoryError, FileNotFoundError):
+        pass  # a list, or gone meanwhile
+    except OSError as error:
+        raise CatalogError(
+            f"cannot be read: {error.strerror}", file=str(Path(error.filename))
+        ) from None
 
 
 def _module_names() -> list[str]:

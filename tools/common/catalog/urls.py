@@ -5,8 +5,8 @@ The two forms of the file are described in docs/urls.md.
 
 from __future__ import annotations
 
+import os
 import re
-import stat
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,11 +14,13 @@ from typing import Annotated, Any
 import msgspec
 
 from ..checksum import LENGTHS, Checksum, make_checksum, parse_checksum
-from ..credentials import host_of
-from ..documents import read_yaml
 from ..errors import CatalogError, UnsafePathError
+from ..files.bounded import read_bounded
+from ..files.documents import read_yaml
+from ..files.paths import clash, safe_path
 from ..model import Model, ModelFile, Origin
-from ..paths import clash, safe_path
+from ..stores import require_known
+from ..web.credentials import host_of
 from .omz.config import MODEL_NAME, convert
 
 FORMAT = "URL list"
@@ -57,18 +59,26 @@ class _List(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def recognises(path: Path) -> bool:
-    """Whether this is a file that can be a list of URLs."""
-    if not path.is_file():
-        return False
-    if path.suffix in _YAML:
-        with path.open("rb") as file:
-            return re.search(rb"^models[ ]*:", file.read(_HEAD), re.M) is not None
-    return path.suffix in _TEXT
+    """Whether this is a file that can be a list of URLs, or a folder that holds one as its list."""
+    path = _list_at(path)
+    if path.suffix in _YAML and os.path.isfile(path):
+        try:
+            with path.open("rb") as file:
+                return re.search(rb"^models[ ]*:", file.read(_HEAD), re.M) is not None
+        except OSError as error:
+            raise CatalogError(f"cannot be read: {error.strerror}", file=str(path)) from None
+    return path.suffix in _TEXT and os.path.isfile(path)
+
+
+def _list_at(path: Path) -> Path:
+    """The list itself: in a folder, as a repository is one, the file that is called `models`."""
+    inside = (path / f"models{suffix}" for suffix in (*_YAML, *_TEXT))
+    return next(filter(os.path.isfile, inside), path)
 
 
 def load(path: Path, source: str, warn: Warn) -> list[Model]:
     """The models of a list in its order; raises CatalogError."""
-    path = path.resolve()
+    path = _list_at(path).resolve()
     try:
         if path.suffix in _YAML:
             return list(_models_of_yaml(path, source))
@@ -110,16 +120,7 @@ def models_of(entries: Iterable[Entry], source: str) -> list[Model]:
 
 def _lines(path: Path) -> list[str]:
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe or a device could block for ever
-            raise CatalogError("is not a regular file")
-        with path.open("rb") as file:
-            data = file.read(MAX_TEXT + 1)
-    except OSError as error:
-        raise CatalogError(f"cannot be read: {error.strerror}") from None
-    if len(data) > MAX_TEXT:
-        raise CatalogError(f"is larger than {MAX_TEXT} bytes")
-    try:
-        return data.decode("utf-8-sig").splitlines()
+        return read_bounded(path, MAX_TEXT).decode("utf-8-sig").splitlines()
     except UnicodeDecodeError:
         raise CatalogError("is not UTF-8 text") from None
 
@@ -229,4 +230,5 @@ def _origin(url: str) -> Origin:
         host_of(url)
     except ValueError as error:
         raise ValueError(f"is not a URL: {error}") from None
+    require_known(url.partition(":")[0])
     return Origin(url)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
-from ..topaz_cdn import COOKIE, COOKIE_VARIABLES, cookie_value, use_cookie
+from ..web.topaz_cdn import COOKIE, COOKIE_VARIABLES, cookie_value, use_cookie
 from .options import Parser, file_path
 
 FILE_VARIABLE = "MODELZOO_COOKIE_FILE"

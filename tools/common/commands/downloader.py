@@ -8,17 +8,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..cache import Cache
+from ..cache.entries import Cache
 from ..concurrency import processors
-from ..disk import write_whole
 from ..errors import Interrupted, UsageError
-from ..jobs import run
-from ..outcome import Summary
-from ..plan import ModelPlan, make_plans
+from ..files.disk import write_whole
 from ..reporting.json import JsonReporter, document
 from ..reporting.stream import is_terminal, warn, write_all, write_text
 from ..reporting.text import TextReporter
-from ..running import (
+from ..run.jobs import run
+from ..run.outcome import Summary
+from ..run.plan import ModelPlan, make_plans
+from ..run.setup import (
     CACHE_LINKS,
     MAX_INTERVAL,
     MAX_JOBS,
@@ -66,7 +66,7 @@ def main(arguments: list[str], program: str) -> int:
 
 
 def _dry_run(options: Any, plans: Sequence[ModelPlan], cache: Cache | None) -> int:
-    from ..sizes import measure
+    from ..run.sizes import measure
     from .dry_run import as_text, examine, obstacles
 
     measured, refusals = (plans, []) if options.offline else measure(plans, options.timeout)

@@ -7,17 +7,17 @@ from pathlib import Path
 
 import msgspec
 
-from ..adoption import adopt
-from ..cache import Cache
-from ..claiming import partial_size
-from ..credentials import mask
-from ..disk import file_size, free_space, readable
+from ..cache.entries import Cache
 from ..errors import StorageError, TransferError
+from ..files.claiming import partial_size
+from ..files.disk import file_size, free_space, readable
 from ..model import DownloadModel
-from ..plan import FilePlan, ModelPlan, cached_size, still_missing
-from ..sizes import Estimates
-from ..space import require_space
+from ..run.plan import FilePlan, ModelPlan, cached_size, still_missing
+from ..run.sizes import Estimates
+from ..run.space import require_space
 from ..stores import Settings, Stores
+from ..transfer.adoption import adopt
+from ..web.credentials import mask
 
 
 class Row(msgspec.Struct, frozen=True):

@@ -11,13 +11,13 @@ from typing import Any
 
 from ..catalog import BUILTIN, active_sources
 from ..errors import UsageError
-from ..inventory import Damaged
-from ..keeping import Chosen, choose_from
+from ..installation.inventory import Damaged
+from ..keeping.functions import Chosen, choose_from
 from ..reporting.json import JsonReporter, document
 from ..reporting.stream import is_terminal, warn, write_all, write_text
 from ..reporting.verifying import WarningReporter, hashing_reporter
-from ..running import MAX_JOBS
-from ..selection import Filters
+from ..run.setup import MAX_JOBS
+from ..selection import Filters, idle_exclusions
 from .options import Parser, file_path, name_patterns, number, pattern_list
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
@@ -75,12 +75,6 @@ def cache_dir(options: Any) -> Path:
     return folder
 
 
-def add_format(parser: Parser) -> None:
-    """How results are printed."""
-    what = "a table for people, or one json document for programs"
-    parser.add_value("--format", choices=("table", "json"), default="table", help=what)
-
-
 def add_progress(parser: Parser) -> None:
     """Events instead of results, and how many files are worked on at a time."""
     parser.add_value(
@@ -99,6 +93,8 @@ def chosen_installed(options: Any) -> Chosen:
     patterns = name_patterns(options)
     filters = Filters(patterns=patterns, exclude=tuple(options.exclude))
     choice = choose_from(options.output_dir, filters, [_source(s) for s in options.source or ()])
+    for doubt in idle_exclusions(choice.inventory.entries, filters):
+        warn(f"warning: {doubt}")
     warn_of(choice.damaged)
     return choice
 
@@ -116,7 +112,7 @@ def _source(text: str) -> str:
 
 def is_source(text: str) -> bool:
     """Whether this is a source that is there, and not only the name of one."""
-    return text in BUILTIN or os.path.isdir(os.path.expanduser(text))
+    return text in BUILTIN or os.path.exists(os.path.expanduser(text))
 
 
 def hashing_progress(options: Any) -> Any:

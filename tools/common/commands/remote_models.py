@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from ..catalog import NAMED, wanted_sources
-from ..engine import Engine
 from ..errors import ConsentRequired, UsageError
 from ..events import Event, ModelFileRetry, Notice
 from ..model import Model
-from ..plan import ModelPlan
 from ..reporting.stream import warn
 from ..requirements import LEVELS, ensure
-from ..running import MAX_TIMEOUT, make_engine
+from ..run.plan import ModelPlan
+from ..run.setup import MAX_TIMEOUT, make_engine
 from ..sources import Registered, named, registered, zoo_dir
+from ..transfer.engine import Engine
 from .options import Parser, number
 from .urls import only_urls
 
@@ -36,14 +36,19 @@ def add_code_options(parser: Parser) -> None:
     )
 
 
-def add_transfer_options(parser: Parser) -> None:
-    """The options of whatever fetches sources."""
-    attempts = number(int, 1, 10**6, "a whole number from 1 to 1000000")
-    parser.add_value("--num_attempts", type=attempts, default=3, metavar="N", help="attempts to fetch")
+def add_transfer_options(parser: Parser, attempts: int = 3, timeout: float = 60.0) -> None:
+    """The options of whatever asks servers beside the downloader, and their defaults."""
+    parser.add_value(
+        "--num_attempts",
+        type=number(int, 1, 10**6, "a whole number from 1 to 1000000"),
+        default=attempts,
+        metavar="N",
+        help=f"attempts for each file (default: {attempts})",
+    )
     parser.add_value(
         "--timeout",
         type=number(float, 0.001, MAX_TIMEOUT, f"seconds, above 0 and up to {MAX_TIMEOUT}"),
-        default=60.0,
+        default=timeout,
         metavar="SECONDS",
         help="give up on a connection that is silent or stalled for so long",
     )
@@ -84,7 +89,7 @@ def code_obstacles(plans: Sequence[ModelPlan], options: Any) -> list[str]:
 
 
 def _not_allowed(models: Sequence[Model]) -> Iterator[str]:
-    from ..consent import require
+    from ..source_code.consent import require
 
     for folder, source in dict.fromkeys((model.config_dir, model.source) for model in models):
         try:
@@ -105,7 +110,7 @@ def register_unknown(options: Any) -> None:
 
 
 def _register(text: str, options: Any) -> None:
-    from ..installing import register
+    from ..remote.installing import register
 
     change = register(text, zoo_dir(), engine_for(options), refresh=False, replace=False)
     for source in change.sources:
@@ -121,13 +126,14 @@ def in_words(source: Registered) -> str:
 
 def _is_reference(text: str) -> bool:
     """Whether a text is to be fetched; one that looks like a misspelled path is not."""
-    from ..references import GitHubReference, LocalReference, is_archive, parse_reference
+    from ..files.paths import archive_format
+    from ..references import GitHubReference, LocalReference, parse_reference
 
     try:
         reference = parse_reference(text)
     except UsageError:
         return False
     if isinstance(reference, LocalReference):
-        return os.path.isfile(reference.path) and is_archive(reference.path)
+        return os.path.isfile(reference.path) and archive_format(reference.path) is not None
     is_short = isinstance(reference, GitHubReference) and "://" not in text
     return not (is_short and os.path.isdir(text.partition("/")[0]))

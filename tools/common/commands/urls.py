@@ -41,7 +41,7 @@ def only_urls(options: Any) -> bool:
 def _of_urls(urls: Sequence[str], taken: Container[str]) -> Source:
     """The source of the models that are given as URLs, under a name that no other has."""
     from ..catalog.urls import models_of, parse_entry
-    from ..credentials import mask
+    from ..web.credentials import mask
 
     entries = []
     for text in urls:

@@ -14,7 +14,6 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from ..disk import readable
 from ..events import (
     Event,
     ModelFileChanged,
@@ -28,6 +27,7 @@ from ..events import (
     RunBegin,
     RunEnd,
 )
+from ..files.disk import readable
 from .stream import printable
 from .text import changed_text
 

@@ -19,7 +19,7 @@ from ..events import (
     Notice,
     RunEnd,
 )
-from ..plan import ModelPlan
+from ..run.plan import ModelPlan
 from .stream import warn, write_text
 
 _HEADINGS = {

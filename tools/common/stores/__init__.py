@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ..checksum import Checksum
-from ..credentials import mask
 from ..errors import Reason, TransferError
+from ..web.credentials import mask
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -105,6 +105,13 @@ def _modules() -> dict[str, Any]:
     return {scheme: module for module in modules for scheme in module.SCHEMES}
 
 
+def require_known(scheme: str) -> None:
+    """Raise ValueError where no store serves URLs of this scheme."""
+    if scheme not in _modules():
+        known = ", ".join(sorted(_modules()))
+        raise ValueError(f'no store for URLs of scheme "{scheme}", known are {known}')
+
+
 class Stores:
     """The stores of one run, each made when the first URL of its scheme comes."""
 
@@ -125,11 +132,11 @@ class Stores:
             scheme = urlsplit(url).scheme
         except ValueError:
             raise TransferError(Reason.INVALID_CATALOG, "is not a usable URL", url=mask(url)) from None
-        module = _modules().get(scheme)
-        if module is None:
-            known = ", ".join(sorted(_modules()))
-            problem = f'no store for URLs of scheme "{scheme}", known are {known}'
-            raise TransferError(Reason.INVALID_CATALOG, problem, url=mask(url))
+        try:
+            require_known(scheme)
+        except ValueError as error:
+            raise TransferError(Reason.INVALID_CATALOG, str(error), url=mask(url)) from None
+        module = _modules()[scheme]
         store: Store = self._made.get(module) or self._made.setdefault(
             module, module.create(self._settings)
         )

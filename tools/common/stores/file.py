@@ -9,8 +9,8 @@ from pathlib import Path
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from ..checksum import CHUNK
-from ..credentials import mask
 from ..errors import Reason, TransferError
+from ..web.credentials import mask
 from . import Settings
 
 SCHEMES = ("file",)

@@ -9,9 +9,9 @@ import time
 from html.parser import HTMLParser
 from urllib.parse import urlencode, urljoin, urlsplit
 
-from ..credentials import mask
 from ..errors import Reason, TransferError
-from ..http_errors import in_words
+from ..web.credentials import mask
+from ..web.http_errors import in_words
 from . import Settings
 from .http import HttpStore, OpenedUrl
 

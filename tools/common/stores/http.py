@@ -11,7 +11,9 @@ from urllib.parse import urljoin
 
 from ..checksum import CHUNK
 from ..content import extent, retry_after, validator_of
-from ..credentials import (
+from ..errors import Reason, TransferError
+from ..version import USER_AGENT
+from ..web.credentials import (
     Credential,
     credential_after_redirect,
     credential_for,
@@ -20,11 +22,9 @@ from ..credentials import (
     no_credential,
     without_userinfo,
 )
-from ..errors import Reason, TransferError
-from ..http_client import HttpClient
-from ..http_errors import translated_errors
-from ..kept_connections import Response
-from ..version import USER_AGENT
+from ..web.http_client import HttpClient
+from ..web.http_errors import translated_errors
+from ..web.kept_connections import Response
 from . import Settings
 
 SCHEMES = ("http", "https")

@@ -13,8 +13,8 @@ from typing import NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
 from ..checksum import Checksum
-from ..credentials import HUB_VARIABLE, host_of, hub_endpoint, mask
 from ..errors import Reason, TransferError
+from ..web.credentials import HUB_VARIABLE, host_of, hub_endpoint, mask
 from . import Published, Settings
 from .http import SCHEMES as HTTP_SCHEMES
 from .http import Answer, HttpStore, OpenedUrl, dismiss, status_error

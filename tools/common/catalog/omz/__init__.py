@@ -66,7 +66,7 @@ class _Stages(msgspec.Struct):
 
 def _read_stages(path: str, name: str) -> list[str]:
     """The order of its stages in a composite's config file; raises CatalogError."""
-    from ...documents import read_yaml
+    from ...files.documents import read_yaml
     from .config import convert
 
     document = read_yaml(path, path, name)

@@ -9,13 +9,14 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote
 
 import msgspec
 
 from ...checksum import Checksum, make_checksum
-from ...documents import read_yaml
 from ...errors import CatalogError, UnsafePathError
+from ...files.documents import read_yaml
+from ...files.paths import clash, require_safe
 from ...model import (
     FRAMEWORKS,
     KNOWN_PRECISIONS,
@@ -27,13 +28,11 @@ from ...model import (
     Step,
     UnpackArchive,
 )
-from ...paths import clash, require_safe
 from . import MODEL_CONFIG, Warn
+from .origins import read_origin
 
 MODEL_NAME = re.compile(r"[0-9a-zA-Z._-]+")
 _MISSING = re.compile(r"Object missing required field `(.*)`")
-_DRIVE_ID = re.compile(r"[0-9a-zA-Z_-]+")
-_PLAIN_URL = re.compile(r"https?://[!-Z\\^-~]+")  # nothing in it that urlsplit() could refuse
 ARCHIVE_FORMATS = ("zip", "tar", "gztar", "bztar", "xztar")
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
@@ -222,32 +221,10 @@ class ConfigReader:
         sources = file.source if isinstance(file.source, list) else [file.source]
         if not sources:
             raise self.error(f"{key}.source", "expected at least one source")
-        return tuple(self._origin(source, f"{key}.source") for source in sources)
-
-    def _origin(self, source: Any, key: str) -> Origin:
-        match source:
-            case str(url) | {"$type": "http", "url": str(url)} if url:
-                return self._url(url, key)
-            case {"$type": "google_drive", "id": str(drive_id)} if _DRIVE_ID.fullmatch(drive_id):
-                return Origin(f"gdrive://{drive_id}")
-            case _:
-                raise self.error(key, f"expected a URL or a map with a known $type, got {source!r}")
-
-    def _url(self, url: str, key: str) -> Origin:
-        """An origin; one without a scheme is relative to the folder and stays in the catalog."""
-        origin = Origin(url, self._base)
         try:
-            if _PLAIN_URL.fullmatch(url) or urlsplit(url).scheme:
-                return origin
-            path = origin.url.partition("?")[0].partition("#")[0]
-            if not path.startswith(self._inside):
-                raise self.error(key, f'"{url}" leads out of the catalog')
-            require_safe(unquote(path.removeprefix(self._inside)))
-        except UnsafePathError as error:
-            raise self.error(key, f'"{url}" leads to an unsafe path: {error.problem}') from None
+            return tuple(read_origin(source, self._base, self._inside) for source in sources)
         except ValueError as error:
-            raise self.error(key, f'"{url}" is not a URL: {error}') from None
-        return origin
+            raise self.error(f"{key}.source", str(error)) from None
 
     def _precisions(self, config: _Config, files: Sequence[ModelFile]) -> tuple[str, ...]:
         if config.model_optimizer_args is not None:

@@ -66,7 +66,7 @@ def _json_files(folder: Path) -> Iterator[Path]:
         raise CatalogError(f"cannot be read: {error.strerror}", file=str(folder)) from None
     for name in names:
         path = folder / name
-        if name.lower().endswith(".json") and name[0] != "." and not path.is_dir():
+        if name.lower().endswith(".json") and name[0] != "." and not os.path.isdir(path):
             yield path
 
 

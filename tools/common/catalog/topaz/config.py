@@ -13,12 +13,13 @@ from urllib.parse import quote
 import msgspec
 
 from ...errors import CatalogError, UnsafePathError
+from ...files.bounded import read_bounded
+from ...files.json_documents import MAX_BYTES, parse_json
+from ...files.paths import clash, safe_path
 from ...gpu import FAMILIES
-from ...json_documents import parse_json, read_bytes
 from ...model import Model, ModelFile, Origin, Retries
-from ...paths import clash, safe_path
-from ...topaz_cdn import base_url
 from ...variants import Target, variant_of
+from ...web.topaz_cdn import base_url
 
 RUNTIMES = {"Windows": 8500, "Linux": 8517}
 """TensorRT's code of each system that there are engines for."""
@@ -80,7 +81,7 @@ _REQUIRED = ("shortName", "version", "backends")
 
 def read_header(path: Path) -> bytes | None:
     """The bytes of a file that describes a model; None for other JSON. Raises CatalogError."""
-    data = read_bytes(path)
+    data = read_bounded(path, MAX_BYTES)
     try:
         document = parse_json(data, _Values)
     except CatalogError as error:

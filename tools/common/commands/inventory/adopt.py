@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...enrolment import Enrolment
-from ...keeping import adopt
+from ...keeping.enrolment import Enrolment
+from ...keeping.functions import adopt
 from ...reporting.stream import warn
 from ...reporting.table import count, table
 from ...selection import parse_precisions
-from ..installed import add_format, add_progress, hashing_progress, show
-from ..options import Parser, add_selection, chosen, file_path, print_names
+from ..installed import add_progress, hashing_progress, show
+from ..options import Parser, add_format, add_selection, chosen, file_path, print_names
 from ..session import FAILED, OK
 
 

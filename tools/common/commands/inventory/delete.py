@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ...deletion import DeletedModel, Deletion, delete_entries
-from ...disk import readable
+from ...files.disk import readable
+from ...keeping.deletion import DeletedModel, Deletion, delete_entries
 from ...reporting.stream import warn
 from ...reporting.table import count
-from ..installed import add_format, add_installed, chosen_installed, show
-from ..options import Parser
+from ..installed import add_installed, chosen_installed, show
+from ..options import Parser, add_format
 from ..session import FAILED, OK
 
 

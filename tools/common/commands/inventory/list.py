@@ -7,12 +7,12 @@ from typing import Any
 
 import msgspec
 
-from ...disk import readable
 from ...events import SCHEMA_VERSION
-from ...inventory import Damaged, InstalledModel, describe_installed
+from ...files.disk import readable
+from ...installation.inventory import Damaged, InstalledModel, describe_installed
 from ...reporting.table import count, table
-from ..installed import add_format, add_installed, chosen_installed, show
-from ..options import Parser
+from ..installed import add_installed, chosen_installed, show
+from ..options import Parser, add_format
 from ..session import OK
 
 

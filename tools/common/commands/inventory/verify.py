@@ -6,15 +6,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from ...catalog import choose
-from ...disk import readable
-from ...keeping import Chosen, repair_choice, verify_choice
+from ...files.disk import readable
+from ...keeping.functions import Chosen, repair_choice, verify_choice
+from ...keeping.verification import Verification
 from ...model import Model
 from ...reporting.stream import warn
 from ...reporting.table import count, table
 from ...sources import active
-from ...verification import Verification
 from ..installed import (
-    add_format,
     add_installed,
     add_progress,
     chosen_installed,
@@ -23,7 +22,7 @@ from ..installed import (
     show,
     transfer_progress,
 )
-from ..options import Parser, file_path, number
+from ..options import Parser, add_format, file_path, number
 from ..session import FAILED, OK
 
 

@@ -10,20 +10,16 @@ from ...probing import Finding, probe, wrong
 from ...reporting.json import document
 from ...reporting.stream import warn, write_all, write_text
 from ...reporting.table import table
-from ...running import MAX_TIMEOUT
-from ..options import Parser, add_selection, chosen, number, print_names
+from ..options import Parser, add_format, add_selection, chosen, print_names
+from ..remote_models import add_transfer_options
 from ..session import FAILED, OK
 
 
 def add_options(parser: Parser) -> None:
     """The options of this command."""
     add_selection(parser)
-    add = parser.add_value
-    add("--format", choices=("text", "json"), default="text", help="a table of what is wrong, or all")
-    attempts = number(int, 1, 1000, "a whole number from 1 to 1000")
-    add("--num_attempts", type=attempts, default=2, metavar="N", help="attempts for each URL")
-    seconds = number(float, 0.001, MAX_TIMEOUT, f"seconds, above 0 and up to {MAX_TIMEOUT}")
-    add("--timeout", type=seconds, default=20.0, metavar="SECONDS", help="wait so long for a server")
+    add_format(parser)
+    add_transfer_options(parser, attempts=2, timeout=20.0)
 
 
 def run(options: Any) -> int:

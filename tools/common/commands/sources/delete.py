@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from ...errors import SelectionError
-from ...installing import delete
+from ...remote.installing import delete
 from ...reporting.stream import warn, write_text
-from ...running import make_engine
+from ...run.setup import make_engine
 from ...sources import Registered, zoo_dir
 from ..options import Parser
 from ..session import FAILED, OK

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...remote import downloaded_models
+from ...remote.functions import downloaded_models
 from ...reporting.json import document
-from ...reporting.stream import write_all, write_text
-from ..options import Parser
+from ...reporting.stream import warn, write_all, write_text
+from ..options import Parser, add_format
 from ..session import OK
 
 
 def add_options(parser: Parser) -> None:
     """The options of this command."""
-    parser.add_argument("--format", choices=("text", "json"), default="text", help="how to print it")
+    add_format(parser)
 
 
 def run(options: Any) -> int:
@@ -22,6 +22,8 @@ def run(options: Any) -> int:
     if options.format == "json":
         write_all(document(found))
         return OK
+    if not found:
+        warn("no model of a registered source is downloaded")
     width = max(map(len, found), default=0)
     write_text("".join(f"{name:<{width}}  {path}\n" for name, path in found.items()))
     return OK

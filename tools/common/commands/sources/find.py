@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...remote import find_model, is_downloaded, model_path, not_downloaded
+from ...remote.functions import find_model, is_downloaded, model_path, not_downloaded
 from ...reporting.stream import write_text
 from ..options import Parser
 from ..session import OK

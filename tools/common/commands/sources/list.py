@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...errors import CatalogError
-from ...remote import models_of
+from ...remote.functions import models_of
 from ...reporting.json import document
 from ...reporting.stream import warn, write_all, write_text
 from ...reporting.table import table
@@ -29,6 +29,8 @@ def run(options: Any) -> int:
         write_all(document([facts(source) | {"models": count} for source, count in rows]))
     elif rows:
         write_text(_table(rows))
+    else:
+        warn("no source is registered (see sources.py register)")
     return OK
 
 

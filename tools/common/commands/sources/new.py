@@ -7,13 +7,13 @@ from typing import Any
 
 from ...catalog.omz import MODEL_CONFIG
 from ...catalog.omz.config import MODEL_NAME
-from ...disk import storage_errors
 from ...drafting import draft_of_folder, draft_of_urls, write_draft
 from ...errors import CatalogError, UsageError
 from ...events import Event, ModelFileRetry, Notice
+from ...files.disk import storage_errors
 from ...reporting.stream import warn, write_text
-from ...running import MAX_TIMEOUT
-from ..options import Parser, file_path, number
+from ..options import Parser, file_path
+from ..remote_models import add_transfer_options
 from ..session import OK
 
 
@@ -27,10 +27,7 @@ def add_options(parser: Parser) -> None:
     help_tree = "the tree that gets NAME/model.yml"
     add("-o", "--output_dir", type=file_path, default=Path(), metavar="DIR", help=help_tree)
     add("--cache_dir", type=file_path, metavar="DIR", help="keep what is fetched in this cache")
-    attempts = number(int, 1, 10**6, "a whole number from 1 to 1000000")
-    add("--num_attempts", type=attempts, default=1, metavar="N", help="attempts for each file")
-    seconds = number(float, 0.001, MAX_TIMEOUT, f"seconds, above 0 and up to {MAX_TIMEOUT}")
-    add("--timeout", type=seconds, default=60.0, metavar="SECONDS", help="wait so long for a server")
+    add_transfer_options(parser, attempts=1)
     parser.add_argument("--force", action="store_true", help="replace a model.yml that is there")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...errors import ModelZooError, UsageError
-from ...installing import refresh
+from ...remote.installing import refresh
 from ...reporting.stream import warn, write_text
 from ...sources import registered, zoo_dir
 from ..options import Parser

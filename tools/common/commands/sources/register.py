@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...installing import register
+from ...remote.installing import register
 from ...reporting.stream import write_text
 from ...sources import zoo_dir
 from ..options import Parser

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...errors import ModelZooError
-from ...remote import delete_model, find_model, not_downloaded
+from ...remote.functions import delete_model, find_model, not_downloaded
 from ...reporting.stream import warn, write_text
 from ..options import Parser
 from ..session import FAILED, OK

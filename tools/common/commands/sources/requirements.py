@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...remote import find_model
+from ...remote.functions import find_model
 from ...reporting.stream import warn, write_text
 from ...requirements import ensure
 from ..options import Parser

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ...consent import is_given
 from ...description import describe
 from ...model import Model
-from ...remote import is_downloaded, model_path, models_of
+from ...remote.functions import is_downloaded, model_path, models_of
 from ...reporting.json import document
 from ...reporting.stream import printable, write_all, write_text
+from ...source_code.consent import is_given
 from ...sources import registered, require_named, zoo_dir
 from ..options import Parser, add_format
 from ..session import OK

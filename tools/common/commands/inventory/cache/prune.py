@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ....cache_upkeep import Pruned, prune_cache
-from ....disk import readable
 from ....errors import UsageError
-from ....keeping import used_digests
+from ....files.disk import readable
+from ....keeping.cache_upkeep import Pruned, prune_cache
+from ....keeping.functions import used_digests
 from ....reporting.stream import warn
 from ....reporting.table import count
 from ....sources import every_model
-from ...installed import add_cache_dir, add_format, byte_size, cache_dir, duration, show
-from ...options import Parser, file_path
+from ...installed import add_cache_dir, byte_size, cache_dir, duration, show
+from ...options import Parser, add_format, file_path
 from ...session import FAILED, OK
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ....cache_contents import CacheInfo, cache_info
-from ....disk import readable
+from ....cache.contents import CacheInfo, cache_info
+from ....files.disk import readable
 from ....reporting.table import count, table
-from ...installed import add_cache_dir, add_format, cache_dir, show
-from ...options import Parser
+from ...installed import add_cache_dir, cache_dir, show
+from ...options import Parser, add_format
 from ...session import OK
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from ....cache_upkeep import CacheVerification
-from ....disk import readable
-from ....keeping import verify_cache
+from ....files.disk import readable
+from ....keeping.cache_upkeep import CacheVerification
+from ....keeping.functions import verify_cache
 from ....reporting.table import count, table
-from ...installed import add_cache_dir, add_format, add_progress, cache_dir, hashing_progress, show
-from ...options import Parser
+from ...installed import add_cache_dir, add_progress, cache_dir, hashing_progress, show
+from ...options import Parser, add_format
 from ...session import FAILED, OK
 
 

@@ -1,0 +1,1 @@
+"""The cache: files kept under their checksums, and what is known about them."""

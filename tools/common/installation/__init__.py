@@ -1,0 +1,1 @@
+"""What is installed where, as receipts tell it."""

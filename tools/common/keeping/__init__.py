@@ -1,0 +1,1 @@
+"""Looking after what is on this disk: verify, repair, delete and adopt models, and tend caches."""

@@ -1,0 +1,1 @@
+"""Sources from elsewhere: fetched, judged, put into the zoo folder, and used."""

@@ -1,0 +1,1 @@
+"""Many files of many models: planned, brought, postprocessed, recorded."""

@@ -1,0 +1,1 @@
+"""One file home: found, copied or fetched, verified, and given its name."""

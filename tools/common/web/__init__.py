@@ -1,0 +1,1 @@
+"""Talking to servers: connections, errors, credentials, and what one transfer learns for all."""
