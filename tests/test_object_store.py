@@ -10,10 +10,10 @@ from typing import Any
 
 import modelzoo
 import pytest
-from modelzoo import object_client
 from modelzoo.errors import Reason, TransferError
 from modelzoo.registry.storage import connect
 from modelzoo.stores import Settings, Stores
+from modelzoo.web import object_client
 from modelzoo.web.object_client import client_for, place_of
 
 from tests.conftest import tool
