@@ -24,6 +24,10 @@ ARCHIVES = {
 }  # fmt: skip
 """How the names of archives end, and their formats."""
 
+TEXT_LISTS, YAML_LISTS = (".txt", ".lst"), (".yml", ".yaml")
+LISTS = (*TEXT_LISTS, *YAML_LISTS)
+"""How the names of lists of URLs end."""
+
 _CODE = (".py", ".pyc", ".pyo", ".pyd")
 
 _RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³]) *(\..*)?", re.I)
