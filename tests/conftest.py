@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from modelzoo.web.credentials import CA_VARIABLES
 
+from tests.programs import Programs
 from tests.servers.faulty import FaultyServer
 from tests.servers.nginx import Nginx, nginx_binary
 
@@ -64,6 +65,16 @@ def faulty() -> Iterator[FaultyServer]:
     """A server that breaks as told."""
     with FaultyServer() as server:
         yield server
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Programs:
+    """Stand-ins for Model Optimizer and POT."""
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    made = Programs(folder)
+    monkeypatch.setenv("DIARY", str(made.diary))
+    return made
 
 
 @pytest.fixture

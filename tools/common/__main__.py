@@ -70,9 +70,11 @@ def _installed(tool: str) -> int:
 
 
 # The entry points of the installed commands, which may be started through a link of any name.
+converter = partial(_installed, "converter")
 downloader = partial(_installed, "downloader")
 info_dumper = partial(_installed, "info_dumper")
 inventory = partial(_installed, "inventory")
+quantizer = partial(_installed, "quantizer")
 sources = partial(_installed, "sources")
 
 

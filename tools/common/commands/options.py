@@ -130,6 +130,13 @@ def file_path(text: str) -> Path:
     return Path(text)
 
 
+def folder_path(text: str) -> Path:
+    """A type for options: a folder of this machine, or one that it shares with others."""
+    if "://" in text:
+        raise argparse.ArgumentTypeError(f"expected a folder, got {text!r}; storages are not read here")
+    return file_path(text)
+
+
 def pattern_list(text: str) -> tuple[str, ...]:
     """A type for options: patterns in a comma-separated list."""
     if not (patterns := split_patterns(text)):

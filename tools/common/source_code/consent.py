@@ -88,9 +88,12 @@ def revoke(folder: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def require(folder: Path, source: str) -> None:
-    """Raise ConsentRequired unless the code is what somebody has allowed; raises StorageError."""
-    consent, init = _load(folder), str(folder / "__init__.py")
+def require(folder: Path, source: str, code: str = "__init__.py") -> None:
+    """Raise ConsentRequired unless the code is what somebody has allowed; raises StorageError.
+
+    `code` is the file in which it begins.
+    """
+    consent, init = _load(folder), str(folder / code)
     if consent is None:
         raise ConsentRequired(source, str(folder), init, "has not been allowed to run")
     with storage_errors(folder):

@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -20,6 +18,7 @@ from ..errors import ModelZooError, PostprocessingError, Reason
 from ..files.disk import storage_errors
 from ..files.paths import safe_path
 from ..model import DownloadModel
+from ..processes import wait_for
 from . import consent, source_module
 
 _MAX_ERROR = 2000  # characters of what the code says about its failure
@@ -73,19 +72,10 @@ def _run(task: str, staging: Path, cancel: Cancel) -> int:
         cwd=staging,
         start_new_session=True,
     )
-    with process, cancel.waking(lambda: _kill(process)):
-        status = process.wait()
-        _kill(process)  # what it has left running
+    with process:
+        status = wait_for(process, cancel)
     cancel.check()
     return status
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        if hasattr(os, "killpg"):
-            os.killpg(process.pid, signal.SIGKILL)
-        else:
-            process.kill()
 
 
 def _tidy(staging: Path) -> None:

@@ -1,0 +1,1 @@
+"""What stands in for the Post-Training Optimization Toolkit: its configuration, done with NNCF."""
