@@ -66,6 +66,20 @@ def reserved_on_windows(part: str) -> bool:
     return PureWindowsPath(part).is_reserved()
 
 
+NEARLY = ["con", "COM1", "Nul", "lpt1", "a", "B2", "_", "-", ".", "/", ".Download", ".json", "~1", " "]
+
+
+@given(st.lists(st.sampled_from([*NEARLY, STATE_DIR, "modelz~1", "é"]), max_size=6).map("".join))
+def test_a_name_accepted_at_a_glance_keeps_every_rule(name: str) -> None:
+    """The rules one by one accept it too, and names as models have them need no more."""
+    no_glance = re.compile(r"(?!)")
+    if paths_module._PLAIN.fullmatch(name):
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            monkeypatch.setattr(paths_module, "_PLAIN", no_glance)
+            safe_path(name)
+    assert paths_module._PLAIN.fullmatch("CLIP-ViT_B-32/v1.0/model.onnx")
+
+
 @settings(max_examples=600)
 @given(NAMES)
 @example("a/../../b")
@@ -82,20 +96,6 @@ def test_no_accepted_name_leaves_its_folder(name: str) -> None:
 
 
 @settings(max_examples=200, deadline=None)
-NEARLY = ["con", "COM1", "Nul", "lpt1", "a", "B2", "_", "-", ".", "/", ".Download", ".json", "~1", " "]
-
-
-@given(st.lists(st.sampled_from([*NEARLY, STATE_DIR, "modelz~1", "é"]), max_size=6).map("".join))
-def test_a_name_accepted_at_a_glance_keeps_every_rule(name: str) -> None:
-    """The rules one by one accept it too; and names as models have them need no more than the glance."""
-    no_glance = re.compile(r"(?!)")
-    if paths_module._PLAIN.fullmatch(name):
-        with pytest.MonkeyPatch.context() as monkeypatch:
-            monkeypatch.setattr(paths_module, "_PLAIN", no_glance)
-            safe_path(name)
-    assert paths_module._PLAIN.fullmatch("CLIP-ViT_B-32/v1.0/model.onnx")
-
-
 @given(NAMES)
 def test_an_accepted_name_can_be_a_file_here(name: str) -> None:
     if (path := accepted(name)) is None:
