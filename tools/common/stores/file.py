@@ -47,10 +47,10 @@ class FileStore:
             check(url)
         except ValueError as error:
             raise TransferError(Reason.INVALID_CATALOG, str(error), url=mask(url)) from None
-        return OpenedFile(_path(urlsplit(url).path), offset, validator)
+        return OpenedFile(local_path(urlsplit(url).path), offset, validator)
 
 
-def _path(part: str) -> Path:
+def local_path(part: str) -> Path:
     """The path that Path.as_uri has made a URL of."""
     if os.name == "nt":
         from urllib.request import url2pathname  # knows drives, and imports half of the network
