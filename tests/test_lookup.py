@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from modelzoo.checksum import Checksum
-from modelzoo.errors import CatalogError
+from modelzoo.errors import CatalogError, UnknownModelError, UsageError
 from modelzoo.loading import load
 from modelzoo.published import find_published, lookup_table
 from modelzoo.registry import repository
@@ -26,6 +26,7 @@ from modelzoo.registry.opening import open_repository
 from modelzoo.registry.storage import connect
 from modelzoo.registry.storage.folder import FolderStorage
 
+from tests.conftest import tool
 from tests.registry import LSTM, MLP, folder_of, plant, publish
 
 NORMALIZED = {**LSTM, "normalize": True}
@@ -85,6 +86,27 @@ def test_without_pandas_it_is_light(
 ) -> None:
     monkeypatch.setitem(sys.modules, "pandas", None)
     assert lookup_table("voxcnn", repository=storage) == find_published("voxcnn", repository=storage)
+
+
+def test_a_folder_that_is_not_there(storage: FolderStorage, uids: list[str], tmp_path: Path) -> None:
+    """A slip of the pen, or a mount that is gone, does not look like a repository without models."""
+    gone = tmp_path / "gone"
+    with pytest.raises(UsageError, match="gone: no such folder"):
+        find_published(repository=gone)
+    with pytest.warns(UserWarning, match="gone: no such folder"):
+        assert find_published(repository=[gone, storage]).ids
+    with pytest.raises(UnknownModelError, match="gone: no such folder"):
+        load("00000000-1.0.0", tmp_path / "cache", repository=gone)
+    done = tool("publisher", "versions", "nobody", "--repository", gone, check=1)
+    assert "gone: no such folder" in done.stderr
+
+
+def test_without_any_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODELZOO_REPOSITORIES_FILE", str(tmp_path / "none.yml"))
+    done = tool("publisher", "lookup", check=2)
+    assert "name one (--repository)" in done.stderr
+    with pytest.raises(UnknownModelError, match=r"name one .*none\.yml"):
+        load("00000000-1.0.0", tmp_path)
 
 
 def test_a_broken_header_is_left_out_and_told(storage: FolderStorage, uids: list[str]) -> None:

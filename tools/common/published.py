@@ -46,11 +46,15 @@ def find_published(
 
     Without one it is a warning of Python's.
     """
-    if warn is None:
-        from .api import warn
-    headers = open_repositories(repository).headers(warn)
+    headers = open_repositories(repository).headers(warn or _warn)
     wanted = tuple(conditions(param))
     return make_table(headers, name=name, subgroup=subgroup, version=version, conditions=wanted)
+
+
+def _warn(message: str) -> None:
+    from .api import warn
+
+    warn(message)
 
 
 def read_header(text: str, repositories: Repositories, cache: ModelCache) -> tuple[Uid, Header]:

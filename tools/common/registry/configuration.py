@@ -119,7 +119,10 @@ def require_one(text: str | os.PathLike[str] | None) -> str:
     except TransferError as error:
         raise UsageError(str(error)) from None
     if not known:
-        raise UsageError(
-            f"no repository: name one (--repository), in {VARIABLE} or in {configuration_file()}"
-        )
+        raise UsageError(no_repository())
     return known[0]
+
+
+def no_repository() -> str:
+    """What to do where there is none."""
+    return f"no repository: name one (--repository), in {VARIABLE} or in {configuration_file()}"

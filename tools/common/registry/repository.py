@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -44,6 +45,11 @@ class Repository:
         self._dated = False  # whether listings tell the versions of files
         self.url = storage.url
         self.name = name or storage.url.rstrip("/").rpartition("/")[2]
+
+    @property
+    def has_no_folder(self) -> bool:
+        """Whether it is a folder that is not there: misspelled, or on a mount that is gone."""
+        return os.path.isabs(self.url) and not os.path.isdir(self.url)
 
     def exists(self, uid: Uid) -> bool:
         """Whether the model is there: its header is what makes it exist."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from ..errors import UnknownModelError
+from ..errors import UnknownModelError, UsageError
 from ..versions import release_key
+from .configuration import no_repository
 from .headers import Header
 from .identifiers import Uid, is_alias, split_uid
 from .repository import Repository, Warn
@@ -36,12 +37,12 @@ class Repositories:
     def resolve_alias(self, alias: str) -> Uid:
         """The model that an alias means; raises UnknownModelError."""
         if not is_alias(alias):
-            raise self._unknown(alias)
+            raise self.unknown(alias)
         return self._first(alias, lambda repository: repository.alias(alias))[1]
 
     def _aliased(self, alias: str) -> tuple[Repository, Uid]:
         if not is_alias(alias):
-            raise self._unknown(alias)
+            raise self.unknown(alias)
         repository, uid = self._first(alias, lambda repository: repository.alias(alias))
         if repository.exists(uid):
             return repository, uid
@@ -50,7 +51,7 @@ class Repositories:
     def _latest(self, model: str, text: str) -> tuple[Repository, Uid]:
         found = [(r, version) for r in self.all for version in r.versions(model)]
         if not found:
-            raise self._unknown(text)
+            raise self.unknown(text)
         repository, version = max(found, key=lambda pair: release_key(pair[1]))
         return repository, Uid(model, version)
 
@@ -65,9 +66,16 @@ class Repositories:
         return sorted({v for r in self.all for v in r.versions(model)}, key=release_key)
 
     def headers(self, warn: Warn) -> dict[Uid, Header]:
-        """The headers of all models; of one that is in several, that of the first."""
+        """The headers of all models; of one that is in several, that of the first.
+
+        A folder that is not there is warned about; UsageError where there is nothing else.
+        """
         headers: dict[Uid, Header] = {}
+        if all(repository.has_no_folder for repository in self.all):
+            raise UsageError(self._places())
         for repository in self.all:
+            if repository.has_no_folder:
+                warn(f"{repository.url}: no such folder")
             headers = {**repository.headers(warn), **headers}
         return headers
 
@@ -76,8 +84,14 @@ class Repositories:
         for repository in self.all:
             if (found := ask(repository)) is not None:
                 return repository, found
-        raise self._unknown(text)
+        raise self.unknown(text)
 
-    def _unknown(self, text: str) -> UnknownModelError:
-        where = ", ".join(repository.url for repository in self.all) or "there is no repository"
-        return UnknownModelError(f"A model with ID {text[:100]!r} does not exist ({where}).")
+    def unknown(self, text: str) -> UnknownModelError:
+        """The error about a model that nobody has, which says where was looked for it."""
+        problem = f"A model with ID {text[:100]!r} does not exist ({self._places()})."
+        return UnknownModelError(problem)
+
+    def _places(self) -> str:
+        """Where models are looked for, and which of these places are not there."""
+        places = (f"{r.url}: no such folder" if r.has_no_folder else r.url for r in self.all)
+        return ", ".join(places) or no_repository()

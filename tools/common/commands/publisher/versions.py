@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...errors import UnknownModelError
 from ...registry.opening import open_repositories
 from ...reporting.json import document
 from ...reporting.stream import write_all, write_text
@@ -23,9 +22,9 @@ def add_options(parser: Parser) -> None:
 
 def run(options: Any) -> int:
     """Print them; raises UnknownModelError where there are none."""
-    versions = open_repositories(options.repository).versions(options.model)
-    if not versions:
-        raise UnknownModelError(f"No repository has a model with ID '{options.model}'.")
+    repositories = open_repositories(options.repository)
+    if not (versions := repositories.versions(options.model)):
+        raise repositories.unknown(options.model)
     text = "".join(f"{version}\n" for version in versions)
     write_all(document(versions)) if options.format == "json" else write_text(text)
     return OK

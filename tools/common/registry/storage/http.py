@@ -7,7 +7,7 @@ what it has. No file can be created only where there is none, so only one may wr
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import quote
@@ -74,7 +74,7 @@ class HttpStorage:
                 level = [key[:-1] for key in keys if key.endswith("/")]
                 yield from (Entry(key) for key in keys if not key.endswith("/"))
 
-    def _names(self, folder: str) -> list[str]:
+    def _names(self, folder: str) -> Sequence[str]:
         """The keys directly in a folder; none where there is no such folder."""
         url = (self._url(folder) if folder else self._base) + "/"
         try:
