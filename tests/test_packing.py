@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from modelzoo.files.hashing import INLINE
 from modelzoo.registry import deflating, packing
 from modelzoo.registry.deflating import Deflater
 from modelzoo.registry.packing import look_through, pack
@@ -57,3 +58,16 @@ def test_an_entry_is_compressed_by_it(tmp_path: Path, monkeypatch: pytest.Monkey
         assert archive.infolist()[0].compress_type == zipfile.ZIP_DEFLATED
     assert digests.files["w.bin"].size == len(data)
     assert names, f"zipfile of Python {sys.version} compresses by itself"
+
+
+def test_ctrl_c_while_a_thread_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is what comes out, not a complaint about the thread."""
+
+    def interrupted(thread: threading.Thread) -> None:
+        raise KeyboardInterrupt
+
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "w.bin").write_bytes(bytes(3 * INLINE))
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        pack(look_through(tmp_path / "model"), tmp_path / "a.zip", 0, lambda size: None)

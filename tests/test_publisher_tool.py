@@ -14,11 +14,13 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from modelzoo.commands import publisher
+from modelzoo.errors import UnknownModelError
 from modelzoo.registry.identifiers import short_id
 from modelzoo.registry.storage import Storage, connect
 
 from tests.conftest import ROOT, TOOLS, tool
-from tests.publishing import FILES, PARAMS, make_folder, models, prove
+from tests.publishing import FILES, PARAMS, make_folder, models, prove, publish
 from tests.servers.s3 import s3_server
 from tests.zoo import content
 
@@ -116,28 +118,38 @@ def test_usage(arguments: list[str], problem: str, place: Path, tmp_path: Path) 
     assert not place.exists()
 
 
-def test_aliases_meta_and_versions(root: Path, place: Path, tmp_path: Path) -> None:
-    environ = {"MODELZOO_REPOSITORY": f"{tmp_path / 'other'}\n{place}\n"}
+def test_aliases_meta_and_versions(
+    root: Path,
+    place: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    def run(*arguments: str | Path) -> str:
+        """What the tool prints; in this process, since starting Python takes longer than all else."""
+        assert publisher.main([*map(str, arguments)], "publisher.py") == 0
+        return capfd.readouterr().out
+
+    monkeypatch.setenv("MODELZOO_REPOSITORY", f"{tmp_path / 'other'}\n{place}\n")
     for version in ("1.10.0", "1.9.0", "1.9.0-rc1"):
-        named = [*NAMED[:-1], version]
-        tool("publisher", "publish", root, *named, *TYPED, "--repository", place)
-    run = [f"{SID}-1.9.0", SID, "none"]
-    assert tool("publisher", "versions", SID, environ=environ).stdout.split() == [
-        *("1.9.0-rc1", "1.9.0", "1.10.0")
-    ]
-    assert tool("publisher", "alias", "best", SID, environ=environ).stdout == f"{SID}-1.10.0\n"
-    assert tool("publisher", "alias", "best", run[0], environ=environ).stdout == f"{run[0]}\n"
-    assert tool("publisher", "alias", "best", environ=environ).stdout == f"{run[0]}\n"
+        publish(root, place, version)
+    uid = f"{SID}-1.9.0"
+    assert run("versions", SID).split() == ["1.9.0-rc1", "1.9.0", "1.10.0"]
+    assert run("alias", "best", SID) == f"{SID}-1.10.0\n"
+    assert run("alias", "best", uid) == run("alias", "best") == f"{uid}\n"
     (tmp_path / "meta.yaml").write_text("a: {b: 1}\n")
     (tmp_path / "more.yaml").write_text("a: {c: 2}\n")
-    tool("publisher", "meta", "best", tmp_path / "meta.yaml", environ=environ)
-    done = tool("publisher", "meta", "best", tmp_path / "more.yaml", "--format=json", environ=environ)
-    assert json.loads(done.stdout) == {"a": {"b": 1, "c": 2}}
-    done = tool("publisher", "meta", "best", tmp_path / "more.yaml", "--replace", environ=environ)
-    assert done.stdout == tool("publisher", "meta", run[0], environ=environ).stdout == "a:\n  c: 2\n"
+    assert run("meta", "best", tmp_path / "meta.yaml") == "a:\n  b: 1\n"
+    printed = run("meta", "best", tmp_path / "more.yaml", "--format=json")
+    assert json.loads(printed) == {"a": {"b": 1, "c": 2}}
+    assert run("meta", "best", tmp_path / "more.yaml", "--replace") == "a:\n  c: 2\n"
+    assert run("meta", uid) == "a:\n  c: 2\n"
     for command in (["alias", "none"], ["alias", "x", "none"], ["meta", "none"], ["versions", "none"]):
-        done = tool("publisher", *command, environ=environ, check=1)
-        assert "ID 'none'" in done.stderr
+        with pytest.raises(UnknownModelError, match="ID 'none'"):
+            run(*command)
+    assert tool("publisher", "alias", "none", check=1).stderr.startswith(
+        "publisher.py: A model with ID"
+    )
 
 
 def test_a_configured_repository(root: Path, place: Path, tmp_path: Path) -> None:
@@ -177,7 +189,7 @@ def test_kills(repository: Storage, tmp_path: Path) -> None:
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
     whole, published = time.monotonic() - begun, 1
-    for number in range(5 if repository.url.startswith("/") else 3):
+    for number in range(3 if repository.url.startswith("/") else 2):
         version = f"2.{number}.0"
         named = ["--version", version, "--alias", "best", "--tmp_dir", str(tmp_path / "tmp")]
         process = start(root, url, *named)

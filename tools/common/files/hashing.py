@@ -107,7 +107,9 @@ class FileHasher:
         if self._thread is not None:
             with self._changed:
                 self._changed.notify_all()
-            self._thread.join()
+            # Ctrl-C may have come before it had begun; it sees that nothing is wanted any more, then.
+            if self._thread.is_alive():
+                self._thread.join()
             self._thread = None
 
     def _run(self) -> None:
