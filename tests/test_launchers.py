@@ -172,7 +172,7 @@ def missing(done: subprocess.CompletedProcess[str], program: str, package: str) 
     assert command == shlex.join(install) + "\n"
 
 
-@pytest.mark.parametrize("package", ["msgspec", "yaml", "filelock"])
+@pytest.mark.parametrize("package", ["msgspec", "yaml", "urllib3"])
 def test_a_missing_dependency(package: str, without: dict[str, str]) -> None:
     blocked = {**without, "BLOCKED": package}
     missing(run(TOOLS / "downloader.py", "--all", environ=blocked), "downloader.py", package)

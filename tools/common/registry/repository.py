@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -25,6 +24,9 @@ READERS = 32
 
 Warn = Callable[[str], None]
 T = TypeVar("T")
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 
 class Proof(msgspec.Struct, frozen=True):
@@ -153,7 +155,7 @@ class Repository:
 
     def proofs(self, wanted: Mapping[Uid, Header]) -> dict[Uid, Proof]:
         """The same of several models at a time."""
-        with ThreadPoolExecutor(READERS) as pool:
+        with _readers() as pool:
             return dict(zip(wanted, pool.map(self.proof, wanted, wanted.values()), strict=True))
 
     def _read_all(self, read: Callable[[Any], T], wanted: list[Any], warn: Warn) -> list[T | None]:
@@ -167,7 +169,7 @@ class Repository:
             except CatalogError as error:
                 return error
 
-        with ThreadPoolExecutor(READERS) as pool:
+        with _readers() as pool:
             results = list(pool.map(one, wanted)) if wanted else []
         for result in results:
             if isinstance(result, CatalogError):  # the others are as good as they were
@@ -189,3 +191,9 @@ class Repository:
 
 def _alias_of(entry: Entry) -> str | None:
     return layout.alias_of(entry.key)
+
+
+def _readers() -> ThreadPoolExecutor:
+    from concurrent.futures import ThreadPoolExecutor  # with logging, which most runs can do without
+
+    return ThreadPoolExecutor(READERS)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import os
 from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any, Protocol, runtime_checkable
@@ -17,7 +18,7 @@ import msgspec
 
 from ..checksum import Checksum
 from ..errors import Reason, TransferError
-from ..web.credentials import mask
+from ..web.credentials import mask, site_of
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -96,19 +97,26 @@ class Publisher(Protocol):
         ...
 
 
-@cache
-def _modules() -> dict[str, Any]:
-    """Which module serves which scheme."""
-    import pkgutil
+def _modules(first: str = "") -> Iterator[Any]:
+    """The modules that serve schemes, each imported when it is its turn; `first` names one."""
+    # pkgutil would list them too, but imports a lot for that.
+    names = {entry.name.partition(".")[0] for entry in os.scandir(__path__[0])}
+    for name in sorted(names, key=lambda name: (name != first, name)):
+        if name[0] != "_":
+            yield importlib.import_module(f".{name}", __name__)
 
-    modules = [importlib.import_module(f".{m.name}", __name__) for m in pkgutil.iter_modules(__path__)]
-    return {scheme: module for module in modules for scheme in module.SCHEMES}
+
+@cache
+def _module(scheme: str) -> Any:
+    """Which module serves a scheme, None where none does; one that is called like it is asked first."""
+    modules = _modules(scheme.removesuffix("s"))
+    return next((module for module in modules if scheme in module.SCHEMES), None)
 
 
 def require_known(scheme: str) -> None:
     """Raise ValueError where no store serves URLs of this scheme."""
-    if scheme not in _modules():
-        known = ", ".join(sorted(_modules()))
+    if _module(scheme) is None:
+        known = ", ".join(sorted(scheme for module in _modules() for scheme in module.SCHEMES))
         raise ValueError(f'no store for URLs of scheme "{scheme}", known are {known}')
 
 
@@ -129,14 +137,14 @@ class Stores:
     def store(self, url: str) -> Store:
         """The store for this URL; TransferError when there is none, or it may not be asked."""
         try:
-            scheme = urlsplit(url).scheme
+            scheme = urlsplit(site_of(url)).scheme
         except ValueError:
             raise TransferError(Reason.INVALID_CATALOG, "is not a usable URL", url=mask(url)) from None
         try:
             require_known(scheme)
         except ValueError as error:
             raise TransferError(Reason.INVALID_CATALOG, str(error), url=mask(url)) from None
-        module = _modules()[scheme]
+        module = _module(scheme)
         store: Store = self._made.get(module) or self._made.setdefault(
             module, module.create(self._settings)
         )
