@@ -51,8 +51,8 @@ TARGETS = (
 REMARKS: dict[tuple[str, str], str] = {
     ("A", peers.CURL + peers.SHA384SUM): (
         "receiving and hashing overlap, so one core's SHA-384 is the limit: at most 1 + SHA-384 ÷ curl "
-        "(see Machine) can be reached; tried: reading back what the hash could not follow (given up for "
-        "waiting, which copies less)"
+        "(see Machine) can be reached; tried: reading back what the hash could not follow (given up: "
+        "waiting copies less)"
     ),
     ("A", peers.HF_TRANSFER + peers.SHA384): "as above, and the start of the interpreter",
     ("B", peers.ARIA2): (
@@ -63,13 +63,13 @@ REMARKS: dict[tuple[str, str], str] = {
     ("C", peers.ARIA2): (
         "before the first request come imports, catalog and plans, on one core; then Python's work for "
         "each file; tried: urllib3 for each request (given up: ten times the processor time of reading "
-        "the connection directly), several processes (kept), requests and filelock not imported (kept), "
-        "one thread in each process, four and eight processes on two cores (given up: no faster)"
+        "the connection directly), several processes (kept), not importing requests and filelock "
+        "(kept), four and eight processes on two cores (given up: no faster)"
     ),
     ("C", peers.OMZ): "as above",
-    ("cache", peers.OMZ): "both hash what they copy, one file at a time, which is the limit of both",
+    ("cache", peers.OMZ): "copying and hashing overlap, so the hash of one core is the limit",
     ("second", peers.OMZ): (
-        "nearly all of it is the start: the interpreter, its imports, the index; then a look at each file"
+        "nearly all of it is the start: interpreter, imports and index; then a look at each file"
     ),
 }
 """Why a target is not reached where it is not, and what was tried; by scenario and other program."""
