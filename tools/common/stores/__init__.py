@@ -1,7 +1,8 @@
 """Stores move bytes: one module per URL scheme, all with the same one verb, `open`.
 
-A module names its schemes in `SCHEMES` and makes a store with `create(settings)`. Nothing else has
-to be changed to add one.
+A module names its schemes in `SCHEMES` and makes a store with `create(settings)`; where not every URL
+of its scheme can name a file, its `check(url)` raises ValueError. Nothing else has to be changed to
+add one.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import re
 from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any, Protocol, runtime_checkable
@@ -18,7 +20,7 @@ import msgspec
 
 from ..checksum import Checksum
 from ..errors import Reason, TransferError
-from ..web.credentials import mask, site_of
+from ..web.credentials import host_of, mask, site_of
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -108,16 +110,33 @@ def _modules(first: str = "") -> Iterator[Any]:
 
 @cache
 def _module(scheme: str) -> Any:
-    """Which module serves a scheme, None where none does; one that is called like it is asked first."""
+    """The module that serves a scheme, None where none does; one that is called like it comes first."""
     modules = _modules(scheme.removesuffix("s"))
     return next((module for module in modules if scheme in module.SCHEMES), None)
 
 
-def require_known(scheme: str) -> None:
-    """Raise ValueError where no store serves URLs of this scheme."""
-    if _module(scheme) is None:
+_PLAIN = re.compile(r"https?://[0-9A-Za-z.-]+(:[0-9]{1,4})?/[!-Z\\^-~]*")
+"""Most URLs of catalogs: there is nothing about them to be looked at more closely."""
+
+
+def require_usable(url: str) -> None:
+    """Raise ValueError for a URL that no store could be asked for, as far as itself can tell."""
+    if _PLAIN.fullmatch(url):
+        return
+    try:
+        scheme = host_of(url).scheme
+    except ValueError as error:
+        raise ValueError(f"is not a URL: {error}") from None
+    if check := getattr(_serving(scheme), "check", None):
+        check(url)
+
+
+def _serving(scheme: str) -> Any:
+    """The module that serves URLs of this scheme; ValueError where none does."""
+    if (module := _module(scheme)) is None:
         known = ", ".join(sorted(scheme for module in _modules() for scheme in module.SCHEMES))
         raise ValueError(f'no store for URLs of scheme "{scheme}", known are {known}')
+    return module
 
 
 class Stores:
@@ -141,10 +160,9 @@ class Stores:
         except ValueError:
             raise TransferError(Reason.INVALID_CATALOG, "is not a usable URL", url=mask(url)) from None
         try:
-            require_known(scheme)
+            module = _serving(scheme)
         except ValueError as error:
             raise TransferError(Reason.INVALID_CATALOG, str(error), url=mask(url)) from None
-        module = _module(scheme)
         store: Store = self._made.get(module) or self._made.setdefault(
             module, module.create(self._settings)
         )
