@@ -102,10 +102,9 @@ class Publisher(Protocol):
 def _modules(first: str = "") -> Iterator[Any]:
     """The modules that serve schemes, each imported when it is its turn; `first` names one."""
     # pkgutil would list them too, but imports a lot for that.
-    names = {entry.name.partition(".")[0] for entry in os.scandir(__path__[0])}
+    names = {name.partition(".")[0] for name in os.listdir(__path__[0]) if name[0] not in "_."}
     for name in sorted(names, key=lambda name: (name != first, name)):
-        if name[0] != "_":
-            yield importlib.import_module(f".{name}", __name__)
+        yield importlib.import_module(f".{name}", __name__)
 
 
 @cache
