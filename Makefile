@@ -43,7 +43,7 @@ interop: $(TESTS) $(FIFTYONE)/ready $(AUDMODEL)/ready $(OMZ)/ready $(PYTORCH)/re
 	FIFTYONE_PYTHON=$(FIFTYONE)/bin/python AUDMODEL_PYTHON=$(AUDMODEL)/bin/python OPEN_MODEL_ZOO=$(OMZ) PYTORCH_PYTHON=$(PYTORCH)/bin/python \
 	  $(BIN)/python -m pytest -m interop tests/interop
 
-bench: $(TESTS) ## Measure against other programs; writes benchmarks/RESULTS.md (half an hour).
+bench: $(TESTS) ## Measure against other programs; writes benchmarks/RESULTS.md (twenty minutes).
 	@sh tests/system-packages.sh nginx:nginx-light aria2c:aria2 curl:curl wget:wget mkfs.xfs:xfsprogs
 	$(BIN)/python -m benchmarks
 

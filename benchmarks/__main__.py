@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from .environments import FOLDER, prepare
+from .limits import limits
 from .machine import load
 from .places import base_folder
 from .report import document, failures
@@ -29,18 +30,19 @@ def main() -> int:
     # An exit, unlike the end by a signal, stops the servers and removes the files.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     repeats = options.repeats or (3 if options.quick else 5)
-    patience = 5.0 if options.quick else 20.0
+    patience, budget = (5.0, 10.0) if options.quick else (20.0, 40.0)
     wanted = [s for s in scenarios(options.quick) if not options.only or s.name in options.only]
-    start, load_before = time.monotonic(), load()
+    start, before = time.monotonic(), {"Load average before": f"{load():.2f}"}
     if wanted:
         prepare(_say)
+        before |= limits(base_folder())
     results: list[Result] = []
     for scenario in wanted:
-        results.append(measure(scenario, base_folder(), repeats, patience, _say))
-        _write(FOLDER / "so-far.md", document(results, repeats, options.quick, load_before))
+        results.append(measure(scenario, base_folder(), repeats, patience, budget, _say))
+        _write(FOLDER / "so-far.md", document(results, repeats, options.quick, before))
     soaked = _soak(options) if not options.only or SOAK in options.only else None
     sections = section(soaked) if soaked else ()
-    text = document(results, repeats, options.quick, load_before, sections)
+    text = document(results, repeats, options.quick, before, sections)
     output = options.output or _default_output(options)
     _write(output, text)
     if options.quick:

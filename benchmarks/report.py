@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from .machine import machine, versions
 from .markdown import table
@@ -29,15 +29,19 @@ GIB = 1 << 30
 _NOTHING = "–"
 _ABSOLUTE = re.compile(r"(?<![\w.])/(?:[\w.@+-]+/)+")  # folders of this machine
 _INTRODUCTION = """\
-Written by `make {target}` on {date}: {repeats} rounds, in each of which every program runs once.
+Written by `make {target}` on {date}: up to {repeats} rounds, in each of which every program runs once.
 [README.md](README.md) says what is measured and how to read it. Times compare only within one table.
 """
 
 
 def document(
-    results: Sequence[Result], repeats: int, quick: bool, load: float, more: Sequence[str] = ()
+    results: Sequence[Result],
+    repeats: int,
+    quick: bool,
+    before: Mapping[str, str],
+    more: Sequence[str] = (),
 ) -> str:
-    """The whole report; `load` is that of the machine before the first run, `more` other parts."""
+    """The whole report; `before`: how the machine was before the first run; `more`: other parts."""
     date = dt.datetime.now(dt.timezone.utc).date().isoformat()
     target = "bench-quick" if quick else "bench"
     parts = ["# Results", _INTRODUCTION.format(target=target, date=date, repeats=repeats)]
@@ -45,8 +49,7 @@ def document(
         parts += ["## Targets", *_targets(results)]
         parts += ["## Measurements", *(_section(result) for result in results)]
     parts += more
-    about = {**machine(), "Load average before": f"{load:.2f}"}
-    parts += ["## Machine", table(("", ""), about.items())]
+    parts += ["## Machine", table(("", ""), {**machine(), **before}.items())]
     parts += ["## Programs", table(("program", "version"), versions().items())]
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 

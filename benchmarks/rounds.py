@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -39,10 +40,13 @@ class Result:
     skipped: str = ""
 
 
-def measure(scenario: Scenario, base: Path, repeats: int, patience: float, say: Say) -> Result:
+def measure(
+    scenario: Scenario, base: Path, repeats: int, patience: float, budget: float, say: Say
+) -> Result:
     """All rounds of a scenario, in a folder of its own below `base`.
 
-    A program that takes more than `patience` seconds is not repeated.
+    A program that takes more than `patience` seconds is not repeated, and no further round is begun
+    after `budget` seconds.
     """
     say(f"{scenario.name}: {scenario.title}")
     try:
@@ -51,7 +55,10 @@ def measure(scenario: Scenario, base: Path, repeats: int, patience: float, say: 
                 _Lane(program, task, number, patience, settle=scenario.shares_blocks)
                 for number, program in enumerate(scenario.programs)
             ]
+            start = time.monotonic()
             for number in range(repeats):
+                if number and time.monotonic() - start > budget:
+                    break
                 for lane in lanes:
                     lane.take_turn(number, say)
             return Result(scenario, tuple(lane.row for lane in lanes))

@@ -50,19 +50,27 @@ TARGETS = (
 
 REMARKS: dict[tuple[str, str], str] = {
     ("A", peers.CURL + peers.SHA384SUM): (
-        "receiving and hashing overlap, so the hash of one core is the limit where it is slow; tried: "
-        "reading back what the hash could not follow (given up for waiting, which copies less)"
+        "receiving and hashing overlap, so one core's SHA-384 is the limit: at most 1 + SHA-384 ÷ curl "
+        "(see Machine) can be reached; tried: reading back what the hash could not follow (given up: "
+        "waiting copies less)"
     ),
     ("A", peers.HF_TRANSFER + peers.SHA384): "as above, and the start of the interpreter",
     ("B", peers.ARIA2): (
-        "all cores hash; tried: a hash thread for each file (given up: only more hand-overs)"
+        "aria2c hashes on one core, this on all, which share them with nginx: two cores give at most "
+        "twice; tried: a hash thread for each file (given up: only more hand-overs)"
     ),
-    ("B", peers.OMZ): "both are limited by the hash on all cores",
+    ("B", peers.OMZ): "both hash on all cores, which is the limit of both",
     ("C", peers.ARIA2): (
-        "Python's work for each file; tried: urllib3 for each request (given up: ten times the "
-        "processor time of reading the connection directly), several processes (kept)"
+        "before the first request come imports, catalog and plans, on one core; then Python's work for "
+        "each file; tried: urllib3 for each request (given up: ten times the processor time of reading "
+        "the connection directly), several processes (kept), not importing requests and filelock "
+        "(kept), four and eight processes on two cores (given up: no faster)"
     ),
-    ("C", peers.OMZ): "as above, and the start with its imports",
+    ("C", peers.OMZ): "as above",
+    ("cache", peers.OMZ): "copying and hashing overlap, so the hash of one core is the limit",
+    ("second", peers.OMZ): (
+        "nearly all of it is the start: interpreter, imports and index; then a look at each file"
+    ),
 }
 """Why a target is not reached where it is not, and what was tried; by scenario and other program."""
 

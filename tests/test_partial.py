@@ -12,7 +12,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import filelock
 import pytest
 from modelzoo.checksum import Checksum
 from modelzoo.errors import StorageError
@@ -171,10 +170,10 @@ def test_ending_twice_spares_the_next_holder(target: Path, end: Callable[[Partia
 def test_folders_without_locks(target: Path, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each holder has a name of its own, the last rename decides, and nothing is left."""
 
-    def refuse(handle: int, *, blocking: bool = True) -> bool:
+    def refuse(handle: int) -> bool:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(filelock, "lock_descriptor", refuse)
+    monkeypatch.setattr("modelzoo.files.claiming.lock", refuse)
     with taken(target) as first, taken(target) as second, taken(target) as third:
         assert len({first.path, second.path, third.path}) == 3
         for partial, data in ((first, BIG), (second, BIG * 2), (third, BIG * 3)):
@@ -194,7 +193,7 @@ def test_without_locks_the_file_of_a_lock_holder_stays(
     with taken(target) as holder:  # a process for which locks work
         holder.begin(0, SOURCE, "sha256")
         with monkeypatch.context() as patch:
-            patch.setattr(filelock, "lock_descriptor", lambda *_, **__: os.close(-1))
+            patch.setattr("modelzoo.files.claiming.lock", lambda _: os.close(-1))
             with taken(target) as alone:
                 alone.begin(0, SOURCE, "sha256")
         assert flight.exists()

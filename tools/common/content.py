@@ -30,6 +30,11 @@ _ERROR_DOCUMENT = re.compile(
     rb"\s*(?:(?:<\?xml[^>]*>\s*)?<Error\b|\{\s*\"(?:error|errors|message|detail)\"\s*:)"
 )
 
+# Compiled, for every answer is held to some of them.
+_LENGTH = re.compile(r"[0-9]{1,18}")
+_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)")
+_STRONG_TAG = re.compile(r'"[\x20\x21\x23-\x7e\x80-\xff]*"')
+
 
 def wrong_content(
     name: str, head: bytes, media_type: str | None, encoding: str | None, proven_later: bool
@@ -62,20 +67,20 @@ def extent(status: int, headers: Mapping[str, str]) -> tuple[int, int | None] | 
     """
     if status == 206:
         value = headers.get("Content-Range", "").strip()
-        match = re.fullmatch(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)", value)
+        match = _RANGE.fullmatch(value)
         if not match:
             return None
         first, last, size = int(match[1]), int(match[2]), None if match[3] == "*" else int(match[3])
         return (first, size) if first <= last and (size is None or last < size) else None
     length = headers.get("Content-Length", "")
     chunked = "chunked" in headers.get("Transfer-Encoding", "").lower()
-    return 0, int(length) if re.fullmatch(r"[0-9]{1,18}", length) and not chunked else None
+    return 0, int(length) if _LENGTH.fullmatch(length) and not chunked else None
 
 
 def validator_of(headers: Mapping[str, str]) -> str | None:
     """What If-Range accepts (RFC 9110, 13.1.5): a strong ETag, else a date that is one (8.8.2.2)."""
     if etag := headers.get("ETag"):
-        return etag if re.fullmatch(r'"[\x20\x21\x23-\x7e\x80-\xff]*"', etag) else None
+        return etag if _STRONG_TAG.fullmatch(etag) else None
     modified = headers.get("Last-Modified", "")
     changed, sent = _timestamp(modified), _timestamp(headers.get("Date", ""))
     # What changed in the second it was sent in can have changed again in that second.

@@ -6,9 +6,8 @@ import contextlib
 import os
 from pathlib import Path
 
-import filelock
-
 from .disk import storage_errors
+from .locks import lock
 from .partial import PLAIN, Partial
 from .paths import PARTIAL_SUFFIX
 
@@ -25,7 +24,7 @@ def claim(destination: Path) -> Partial | None:
     with storage_errors(path):
         handle, created = _open_in_folder(path)
         try:
-            locked = filelock.lock_descriptor(handle, blocking=False)
+            locked = lock(handle)
         except OSError:
             os.close(handle)
             if created:
@@ -42,9 +41,9 @@ def _open_in_folder(path: Path) -> tuple[int, bool]:
     """The same, and its folder, which another process may tidy away just before it is needed."""
     for _ in range(_RACES):
         with contextlib.suppress(FileNotFoundError):
-            path.parent.mkdir(parents=True, exist_ok=True)
             return _open(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            path.parent.mkdir(parents=True, exist_ok=True)
     return _open(path)
 
 
@@ -69,10 +68,10 @@ def _still_named(handle: int, path: Path) -> bool:
         return False
 
 
-def partial_size(destination: Path) -> int:
+def partial_size(destination: str | Path) -> int:
     """Bytes of this destination that an earlier run left in flight, gaps not counted."""
     try:
-        stat = os.stat(destination.with_name(destination.name + PARTIAL_SUFFIX))
+        stat = os.stat(f"{destination}{PARTIAL_SUFFIX}")
     except OSError:
         return 0
     return min(stat.st_size, getattr(stat, "st_blocks", stat.st_size) * 512)

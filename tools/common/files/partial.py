@@ -98,8 +98,8 @@ class Partial:
             return Ranges([(0, self.size), *self._later]).gaps(size)
 
     @property
-    def _notes(self) -> Path:
-        return Path(f"{self.path}.json")
+    def _notes(self) -> str:
+        return f"{self.path}.json"
 
     def _read_notes(self) -> None:
         # Notes from a killed run may be cut off, others may hold anything: then there are none.
@@ -265,7 +265,8 @@ class Partial:
 
     def _forget(self) -> None:
         if self._may_have_notes:
-            self._notes.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._notes)
             self._may_have_notes = False
         self._provenance, self._noted = None, False
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import hashlib
 import os
 import stat
 from collections.abc import Iterable, Mapping
@@ -78,6 +77,8 @@ class Known:
     """The headers and digests of one repository that were read before; the file is read when needed."""
 
     def __init__(self, url: str) -> None:
+        import hashlib  # it loads OpenSSL, which a folder that is no repository does not need
+
         self._url = url
         folder = index_folder("registries")
         digest = hashlib.sha256(url.encode()).hexdigest()

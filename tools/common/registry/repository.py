@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -26,6 +25,9 @@ READERS = 32
 
 Warn = Callable[[str], None]
 T = TypeVar("T")
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 
 class Proof(msgspec.Struct, frozen=True):
@@ -172,7 +174,7 @@ class Repository:
             without = listed and layout.digest_key(uid) not in listed  # audmodel has published it
             return self._told_by_storage(uid, header) if without else self.proof(uid, header)
 
-        with ThreadPoolExecutor(READERS) as pool:
+        with _readers() as pool:
             new = dict(zip(missing, pool.map(look, missing, missing.values()), strict=True))
         if self._known and listed:
             read = {layout.digest_key(uid): p.digests.archive for uid, p in new.items() if p.digests}
@@ -204,7 +206,7 @@ class Repository:
             except CatalogError as error:
                 return error
 
-        with ThreadPoolExecutor(READERS) as pool:
+        with _readers() as pool:
             results = list(pool.map(one, wanted)) if wanted else []
         for result in results:
             if isinstance(result, CatalogError):  # the others are as good as they were
@@ -226,3 +228,9 @@ class Repository:
 
 def _alias_of(entry: Entry) -> str | None:
     return layout.alias_of(entry.key)
+
+
+def _readers() -> ThreadPoolExecutor:
+    from concurrent.futures import ThreadPoolExecutor  # with logging, which most runs can do without
+
+    return ThreadPoolExecutor(READERS)

@@ -9,9 +9,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import filelock
-
 from ..files.disk import storage_errors
+from ..files.locks import lock
 
 _PREFIX = "modelzoo-publish-"
 _LOCK = "lock"
@@ -28,7 +27,7 @@ def workspace(root: Path | None = None) -> Iterator[Path]:
         handle = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         with contextlib.suppress(OSError):  # without locks, what a killed run leaves stays
-            filelock.lock_descriptor(handle, blocking=False)
+            lock(handle)
         yield folder
     finally:
         os.close(handle)
@@ -43,7 +42,7 @@ def _clear_away(base: Path) -> None:
                 continue
             handle = os.open(folder / _LOCK, os.O_RDWR)
             try:
-                if filelock.lock_descriptor(handle, blocking=False):
+                if lock(handle):
                     shutil.rmtree(folder, ignore_errors=True)
             finally:
                 os.close(handle)

@@ -53,11 +53,12 @@ class FilePlan(msgspec.Struct, frozen=True):
 
     def _origins(self, destination: Path) -> Iterator[Origin]:
         """Where to get a file; of one that was patched the original is still on this disk."""
-        original = destination.with_name(destination.name + ORIGINAL_SUFFIX)
         steps = self.model.postprocessing
         patched = any(isinstance(s, RegexReplace) and s.file == self.file.name for s in steps)
-        if patched and self.file.checksum and file_size(original) is not None:
-            yield Origin(original.absolute().as_uri())
+        if patched and self.file.checksum:
+            original = destination.with_name(destination.name + ORIGINAL_SUFFIX)
+            if file_size(original) is not None:
+                yield Origin(original.absolute().as_uri())
         yield from self.file.origins
 
     def doubted(self) -> FilePlan:
@@ -196,6 +197,7 @@ def _plan_files(
     vouched = vouched_files(model, files, believed, receipts.root) if believed else {}
     before = _before(files, receipt, vouched)
     folder = _prefix(receipts.root / model.subdirectory)
+    anything = os.path.isdir(folder or os.curdir)  # else no file has to be looked for
     found = []
     for file in files:
         path, destination = model.path_of(file.name), folder + file.name.replace("/", os.sep)
@@ -205,7 +207,7 @@ def _plan_files(
         else:
             known = before.get(file.name)
             plan = FilePlan(model, file, path, destination, "absent", file.size, before=known)
-            found.append(_look(plan, cache, force))
+            found.append(_look(plan, cache, force, anything))
     made = bool(model.files) or _is_made(model, believed, receipts.root, force)
     return ModelPlan(model, receipts, receipt, tuple(found), made)
 
@@ -249,17 +251,20 @@ def _with_kept(file: FilePlan, record: Input, cache: Cache) -> FilePlan:
     return msgspec.structs.replace(file, kept=False)
 
 
-def _look(file: FilePlan, cache: Cache | None, force: bool) -> FilePlan:
-    """The plan of a file that no receipt vouches for: what is there, and how many bytes are missing."""
-    from ..files.claiming import partial_size  # with filelock, which a finished tree does not need
+def _look(file: FilePlan, cache: Cache | None, force: bool, anything: bool) -> FilePlan:
+    """The plan of a file that no receipt vouches for: what is there, and how many bytes are missing.
+
+    `anything`: whether its model's folder is there.
+    """
+    from ..files.claiming import partial_size  # with hashing, which a finished tree does not need
 
     wanted = file.file
-    found = file_size(file.destination)
+    found = file_size(file.destination) if anything else None
     if not force and found is not None and fits(wanted, found, file.before):
         return msgspec.structs.replace(file, state="present", missing=0)
     if cache and (size := cached_size(file.job, cache)) is not None:
         return msgspec.structs.replace(file, state="cached", missing=size)
-    begun = partial_size(Path(file.destination))
+    begun = partial_size(file.destination) if anything else 0
     size = wanted.announced if wanted.size is None else wanted.size
     missing = None if size is None else still_missing(size, begun)
     return msgspec.structs.replace(file, state="partial" if begun else "absent", missing=missing)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import os
 import re
 from collections.abc import Iterable, Iterator
 from functools import cache
@@ -19,7 +20,7 @@ import msgspec
 
 from ..checksum import Checksum
 from ..errors import Reason, TransferError
-from ..web.credentials import host_of, mask
+from ..web.credentials import host_of, mask, site_of
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -98,13 +99,19 @@ class Publisher(Protocol):
         ...
 
 
-@cache
-def _modules() -> dict[str, Any]:
-    """Which module serves which scheme."""
-    import pkgutil
+def _modules(first: str = "") -> Iterator[Any]:
+    """The modules that serve schemes, each imported when it is its turn; `first` names one."""
+    # pkgutil would list them too, but imports a lot for that.
+    names = {name.partition(".")[0] for name in os.listdir(__path__[0]) if name[0] not in "_."}
+    for name in sorted(names, key=lambda name: (name != first, name)):
+        yield importlib.import_module(f".{name}", __name__)
 
-    modules = [importlib.import_module(f".{m.name}", __name__) for m in pkgutil.iter_modules(__path__)]
-    return {scheme: module for module in modules for scheme in module.SCHEMES}
+
+@cache
+def _module(scheme: str) -> Any:
+    """The module that serves a scheme, None where none does; one that is called like it comes first."""
+    modules = _modules(scheme.removesuffix("s"))
+    return next((module for module in modules if scheme in module.SCHEMES), None)
 
 
 _PLAIN = re.compile(r"https?://[0-9A-Za-z.-]+(:[0-9]{1,4})?/[!-Z\\^-~]*")
@@ -119,15 +126,16 @@ def require_usable(url: str) -> None:
         scheme = host_of(url).scheme
     except ValueError as error:
         raise ValueError(f"is not a URL: {error}") from None
-    _require_known(scheme)
-    if check := getattr(_modules()[scheme], "check", None):
+    if check := getattr(_serving(scheme), "check", None):
         check(url)
 
 
-def _require_known(scheme: str) -> None:
-    if scheme not in _modules():
-        known = ", ".join(sorted(_modules()))
+def _serving(scheme: str) -> Any:
+    """The module that serves URLs of this scheme; ValueError where none does."""
+    if (module := _module(scheme)) is None:
+        known = ", ".join(sorted(scheme for module in _modules() for scheme in module.SCHEMES))
         raise ValueError(f'no store for URLs of scheme "{scheme}", known are {known}')
+    return module
 
 
 class Stores:
@@ -147,14 +155,13 @@ class Stores:
     def store(self, url: str) -> Store:
         """The store for this URL; TransferError when there is none, or it may not be asked."""
         try:
-            scheme = urlsplit(url).scheme
+            scheme = urlsplit(site_of(url)).scheme
         except ValueError:
             raise TransferError(Reason.INVALID_CATALOG, "is not a usable URL", url=mask(url)) from None
         try:
-            _require_known(scheme)
+            module = _serving(scheme)
         except ValueError as error:
             raise TransferError(Reason.INVALID_CATALOG, str(error), url=mask(url)) from None
-        module = _modules()[scheme]
         store: Store = self._made.get(module) or self._made.setdefault(
             module, module.create(self._settings)
         )

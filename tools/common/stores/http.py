@@ -20,6 +20,7 @@ from ..web.credentials import (
     host_of,
     mask,
     no_credential,
+    site_of,
     without_userinfo,
 )
 from ..web.http_client import HttpClient
@@ -162,7 +163,7 @@ class HttpStore:
 
     def _credential(self, url: str) -> Credential | None:
         """What proves who asks, looked up once for every host, user and password."""
-        site = "/".join(url.split("/", 3)[:3])
+        site = site_of(url)
         if site not in self._credentials:
             self._credentials[site] = credential_for(url)
         return self._credentials[site]

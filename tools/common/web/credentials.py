@@ -84,10 +84,19 @@ def give(purpose: str, url: str, credential: Credential) -> None:
     _given[purpose] = (host_of(url), credential)
 
 
-@lru_cache(maxsize=1024)
 def host_of(url: str) -> Host:
     """Whom a request for the URL reaches; ValueError where programs could read it differently."""
-    parts = urlsplit(url)
+    return _host_of(site_of(url))
+
+
+def site_of(url: str) -> str:
+    """The beginning of a URL, the host included; the rest may be different for every file."""
+    return "/".join(url.split("/", 3)[:3])
+
+
+@lru_cache(maxsize=1024)
+def _host_of(site: str) -> Host:
+    parts = urlsplit(site)
     if parts.scheme in _PORTS and not _NETLOC.fullmatch(parts.netloc.rpartition("@")[2]):
         raise ValueError("no usable host")
     return Host(parts.scheme, (parts.hostname or "").lower(), parts.port or _PORTS.get(parts.scheme))
@@ -222,6 +231,10 @@ def route_to(url: str) -> Route:
 
 
 def _proxies(url: str) -> dict[str, str]:
+    from urllib.request import getproxies
+
+    if not getproxies():  # nor then does requests have to be imported
+        return {}
     from requests.utils import get_environ_proxies, select_proxy
 
     proxy = select_proxy(url, get_environ_proxies(url, no_proxy=None))

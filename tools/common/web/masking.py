@@ -14,6 +14,7 @@ _SECRET_NAME = re.compile(
 _QUERY_FIELD = re.compile(r"(?<=[?&;#])([^?=&;#]*)=([^&;#]*)")
 _PATH_FIELD = re.compile(r"(?<=;)([^=;/]*)=([^;/]*)")
 _SCHEME = re.compile(r"https?:[/\\]*|(?:[^/\\?#@:]*:)?[/\\]{2}", re.I)
+_NETLOC_END, _PATH_END = re.compile(r"[/\\?#]"), re.compile("[?#]")
 _BROKEN_PORT = re.compile(r"[^/\\?#@\[]*:(?![0-9]*(?:[/\\?#]|$))")
 
 
@@ -24,7 +25,8 @@ def mask(url: str) -> str:
     Works on the text alone, since what is no URL has to be shown too.
     """
     for _ in range(8):
-        masked = _mask_once("".join(filter(str.isprintable, url)))
+        printable = url if url.isprintable() else "".join(filter(str.isprintable, url))
+        masked = _mask_once(printable)
         if masked == url:
             return url
         url = masked
@@ -35,12 +37,12 @@ def _mask_once(url: str) -> str:
     scheme = _SCHEME.match(url)
     start = scheme.end() if scheme else 0
     rest = url[start:]
-    netloc = re.split(r"[/\\?#]", rest, maxsplit=1)[0]
+    netloc = _NETLOC_END.split(rest, maxsplit=1)[0]
     if scheme and "@" in netloc:
         rest = rest[netloc.rindex("@") + 1 :]
     elif _BROKEN_PORT.match(rest):  # the beginning of a password with a slash or the like in it
         rest = rest.rpartition("@")[2]
-    path = re.split("[?#]", rest, maxsplit=1)[0]
+    path = _PATH_END.split(rest, maxsplit=1)[0]
     query = rest[len(path) :]
     return url[:start] + _PATH_FIELD.sub(_hide, path) + _QUERY_FIELD.sub(_hide, query)
 
