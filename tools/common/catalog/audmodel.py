@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -41,7 +42,7 @@ _NOTHING = (
 
 def recognises(path: Path) -> bool:
     """Whether the folder is a repository with a model in it."""
-    return any((path / folder).is_dir() for folder in (layout.UIDS, ROOT))
+    return any(os.path.isdir(path / folder) for folder in (layout.UIDS, ROOT))
 
 
 def load(path: Path, source: str, warn: Warn) -> list[Model]:
