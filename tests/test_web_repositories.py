@@ -9,6 +9,7 @@ from pathlib import Path
 import modelzoo
 import pytest
 from modelzoo.errors import CatalogError, Reason, SelectionError, TransferError
+from modelzoo.registry.storage import connect
 
 from tests.conftest import require, tool
 from tests.registry import FILES, LSTM, MLP, folder_of, plant, publish
@@ -24,7 +25,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Nginx, li
     root = tmp_path_factory.mktemp("served")
     zoo = root / "team" / "my zoo"
     ours = publish(zoo, folder_of(root / "model"), MLP, alias="production")
-    theirs = plant(modelzoo.registry.storage.connect(zoo), LSTM)
+    theirs = plant(connect(zoo), LSTM)
     (root / "closed" / "_uid").mkdir(parents=True)
     (root / "page").mkdir()
     (root / "page" / "index.html").write_text("<html><a href=x>not a repository</a></html>")
@@ -75,3 +76,9 @@ def test_what_is_no_repository(served: tuple[Nginx, list[str]]) -> None:
     assert "autoindex on" in done.stderr
     with pytest.raises(SelectionError, match="No such source"):
         modelzoo.find(sources="nowhere")
+
+
+def test_offline_it_says_that_nothing_is_known(url: str, tmp_path: Path) -> None:
+    selection = ["--source", f"{url}/never", "--name", "voxcnn", "-o", tmp_path]
+    done = tool("downloader", *selection, "--offline", check=1)
+    assert "nothing is known of it, and it was not asked" in done.stderr

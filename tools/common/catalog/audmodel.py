@@ -65,7 +65,9 @@ def shelve(source: Source, warn: Warn) -> Index:
     repository = Repository(storage, source.name, Known(storage.url))
     remote = not storage.origin(layout.UIDS).startswith("file:")
     if source.offline and remote:
-        return _Shelved(repository, repository.known_headers(), {}, source.name, asks=False)
+        if not (known := repository.known_headers()):
+            warn(f"{storage.url}: nothing is known of it, and it was not asked: --offline")
+        return _Shelved(repository, known, {}, source.name, asks=False)
     try:
         headers = repository.headers(warn)
         if not headers and source.url.startswith(("http://", "https://")):
