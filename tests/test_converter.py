@@ -22,10 +22,12 @@ def convert(
     programs: Programs, root: Path, *options: str, check: int | None = 0, **environ: str
 ) -> Any:
     """Run the converter on a tree that `make_tree` has made."""
-    return tool(
-        "converter", "--source", root / "zoo", "--mo", programs.mo, "-d", root / "dl", *options,
-        check=check, environ=environ,
-    )  # fmt: skip
+    return programs.tool("converter", *on_tree(programs, root), *options, check=check, **environ)
+
+
+def on_tree(programs: Programs, root: Path) -> list[str | Path]:
+    """Options for a tree that `make_tree` has made."""
+    return ["--source", root / "zoo", "--mo", programs.mo, "-d", root / "dl"]
 
 
 def headings(output: str) -> list[str]:
@@ -35,9 +37,8 @@ def headings(output: str) -> list[str]:
 
 def test_what_is_printed_and_what_is_left(programs: Programs, tmp_path: Path) -> None:
     make_tree(tmp_path, "a", "b-warns")
-    done = convert(
-        programs, tmp_path, "--all", "--precisions=FP32", "--add_mo_arg=--x", "--add-mo-arg=y z"
-    )
+    options = ["--all", "--precisions=FP32", "--add_mo_arg=--x", "--add-mo-arg=y z"]
+    done = tool("converter", *on_tree(programs, tmp_path), *options)
     folder = tmp_path / "dl/public/a"
     command = [
         sys.executable, "--", str(programs.mo), "--framework=onnx", "--data_type=FP32",
@@ -135,9 +136,9 @@ def test_an_unknown_variable_fails_its_model(programs: Programs, tmp_path: Path)
         (["--all", "--python", "/no/such/python"], 1, "--python: /no/such/python: No such file"),
     ],
 )
-def test_mistakes(options: list[str], status: int, problem: str, tmp_path: Path) -> None:
+def test_mistakes(options: list[str], status: int, problem: str, programs: Programs) -> None:
     """In the order of the checks: nobody is asked for a program before the rest is right."""
-    done = tool("converter", *options, "--source", "demo", cwd=tmp_path, check=status)
+    done = programs.tool("converter", *options, "--source", "demo", check=status)
     assert problem in done.stderr
     assert done.stderr.count("\n") == 1
     assert done.stdout == ""
@@ -153,7 +154,7 @@ def test_settings_from_the_environment(programs: Programs, tmp_path: Path) -> No
     make_tree(tmp_path, "a")
     environ = {"MODELZOO_ADD_MO_ARG": "--x\n--y=z w", "MODELZOO_MO": str(programs.mo)}
     environ |= {"MODELZOO_PRECISIONS": "FP16", "MODELZOO_DOWNLOAD_DIR": str(tmp_path / "dl")}
-    tool("converter", "--all", "--source", tmp_path / "zoo", environ=environ)
+    programs.tool("converter", "--all", "--source", tmp_path / "zoo", **environ)
     assert [run["argv"][-2:] for run in programs.runs()] == [["--x", "--y=z w"]]
 
 
@@ -275,20 +276,20 @@ def test_the_code_of_a_registered_source_needs_consent(
     monkeypatch.setenv("MODELZOO_ZOO_DIR", str(tmp_path / "zoos"))
     make_tree(tmp_path, "a", "b")
     (tmp_path / "zoo/public/a/pre-convert.py").write_text(PRE)
-    tool("sources", "register", tmp_path / "zoo")
+    programs.tool("sources", "register", tmp_path / "zoo")
     command = ["converter", "--mo", programs.mo, "-d", tmp_path / "dl", "--name", "a,b"]
     command += ["--source", "zoo", "--precisions=FP16", "-o", tmp_path / "out"]
     for scheduled in ([], ["-j2"]):
-        done = tool(*command, *scheduled, check=1)
+        done = programs.tool(*command, *scheduled, check=1)
         assert "pre-convert.py: this code of the source" in done.stderr
         assert "--trust_remote_code" in done.stderr
         assert done.stdout.endswith("FAILED:\na\n")
     assert not (tmp_path / "out/public/a").exists()
-    tool(*command, "--trust_remote_code")
+    programs.tool(*command, "--trust_remote_code")
     assert (tmp_path / "out/public/a/FP16/a.xml").exists()
     (script,) = (tmp_path / "zoos").rglob("pre-convert.py")
     script.write_text(f"{PRE}\n# changed")
-    assert "has changed since" in tool(*command, check=1).stderr
+    assert "has changed since" in programs.tool(*command, check=1).stderr
 
 
 def test_the_record_says_what_was_made_of_what(programs: Programs, tmp_path: Path) -> None:
