@@ -115,11 +115,22 @@ def test_a_dry_run_touches_nothing(programs: Programs, tmp_path: Path) -> None:
     assert tree(tmp_path) == before
 
 
+def test_the_folder_of_extensions(programs: Programs, tmp_path: Path) -> None:
+    """Catalogs from 2022 on name it; Model Optimizer has it up to 2021."""
+    folder = programs.mo.parent
+    args = ["--transformations_config=$mo_ext_dir/front/tf/it.json"]
+    make_tree(tmp_path, "a", model_optimizer_args=args)
+    for place in (folder, folder / "extensions"):
+        place.mkdir(exist_ok=True)
+        done = convert(programs, tmp_path, "--all", "--dry_run")
+        assert f" --transformations_config={place}/front/tf/it.json\n" in done.stdout
+
+
 def test_an_unknown_variable_fails_its_model(programs: Programs, tmp_path: Path) -> None:
     make_tree(tmp_path, "a", model_optimizer_args=["--x=$bogus"])
     make_tree(tmp_path, "b")
     done = convert(programs, tmp_path, "--all", check=1)
-    assert "a: $bogus is none of $config_dir, $conv_dir, $dl_dir, $mo_dir\n" in done.stderr
+    assert "a: $bogus is none of $config_dir, $conv_dir, $dl_dir, $mo_dir, $mo_ext_dir\n" in done.stderr
     assert done.stdout.endswith("FAILED:\na\n")
     assert programs.names() == ["b", "b"]
 
@@ -134,6 +145,7 @@ def test_an_unknown_variable_fails_its_model(programs: Programs, tmp_path: Path)
         (["--name", "zzz", "--precisions=FP8"], 1, 'No matching models: "zzz"'),
         (["--all", "--precisions=FP8"], 1, 'Unknown precision "FP8"'),
         (["--all", "--python", "/no/such/python"], 1, "--python: /no/such/python: No such file"),
+        (["--all", "--python", "/bin/true"], 1, "/bin/true does not run Python code: it ended with 0"),
     ],
 )
 def test_mistakes(options: list[str], status: int, problem: str, programs: Programs) -> None:
