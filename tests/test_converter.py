@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from modelzoo.openvino.locate import HERE
 
 from tests.conftest import TOOLS, tool
 from tests.programs import Programs, gone, make_tree, wait_until
@@ -311,3 +313,14 @@ def test_the_record_says_what_was_made_of_what(programs: Programs, tmp_path: Pat
     assert [i["path"] for i in record["inputs"]] == [str(tmp_path / "dl/public/a/model.onnx")]
     made = {o["path"]: o["size"] for step in record["steps"].values() for o in step["outputs"]}
     assert made == {f"{p}/a.{s}": 7 for p in ("FP16", "FP32") for s in ("bin", "xml")}
+
+
+def test_where_the_bundled_program_says_that_results_are(programs: Programs, tmp_path: Path) -> None:
+    """Not the folder that they are made in, which is gone when somebody reads that."""
+    name = "prob-wine-logistic"
+    programs.tool("downloader", "--name", name, "-o", tmp_path)
+    command = ["--name", name, "-d", tmp_path, "--precisions=FP16", "--mo", HERE / "mo.py"]
+    done = programs.tool("converter", *command)
+    told = re.findall(r"\[ SUCCESS \] \w+ file: (.*)\n", done.stdout)
+    assert told == [str(tmp_path / f"demo/{name}/FP16/{name}.{suffix}") for suffix in ("xml", "bin")]
+    assert all(os.path.exists(path) for path in told)
