@@ -42,6 +42,7 @@ def _session(main: Callable[[list[str], str], int], arguments: Sequence[str], pr
 
 def _explained(act: Callable[[], int], program: str) -> int:
     """What `act` returns; a missing dependency becomes one line that helps."""
+    gc.set_threshold(100_000, 50, 50)  # nearly all that a run makes is needed to its end
     try:
         return act()
     except KeyboardInterrupt:  # while the modules are still being imported
@@ -74,6 +75,7 @@ converter = partial(_installed, "converter")
 downloader = partial(_installed, "downloader")
 info_dumper = partial(_installed, "info_dumper")
 inventory = partial(_installed, "inventory")
+publisher = partial(_installed, "publisher")
 quantizer = partial(_installed, "quantizer")
 sources = partial(_installed, "sources")
 
