@@ -68,11 +68,13 @@ def faulty() -> Iterator[FaultyServer]:
 
 
 @pytest.fixture
-def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Programs:
+def programs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Programs:
     """Stand-ins for Model Optimizer and POT."""
     folder = tmp_path / "programs"
     folder.mkdir()
-    made = Programs(folder)
+    made = Programs(folder, capfd)
     monkeypatch.setenv("DIARY", str(made.diary))
     return made
 

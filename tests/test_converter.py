@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from modelzoo.openvino.locate import HERE
 
 from tests.conftest import TOOLS, tool
 from tests.programs import Programs, gone, make_tree, wait_until
@@ -22,10 +24,12 @@ def convert(
     programs: Programs, root: Path, *options: str, check: int | None = 0, **environ: str
 ) -> Any:
     """Run the converter on a tree that `make_tree` has made."""
-    return tool(
-        "converter", "--source", root / "zoo", "--mo", programs.mo, "-d", root / "dl", *options,
-        check=check, environ=environ,
-    )  # fmt: skip
+    return programs.tool("converter", *on_tree(programs, root), *options, check=check, **environ)
+
+
+def on_tree(programs: Programs, root: Path) -> list[str | Path]:
+    """Options for a tree that `make_tree` has made."""
+    return ["--source", root / "zoo", "--mo", programs.mo, "-d", root / "dl"]
 
 
 def headings(output: str) -> list[str]:
@@ -35,9 +39,8 @@ def headings(output: str) -> list[str]:
 
 def test_what_is_printed_and_what_is_left(programs: Programs, tmp_path: Path) -> None:
     make_tree(tmp_path, "a", "b-warns")
-    done = convert(
-        programs, tmp_path, "--all", "--precisions=FP32", "--add_mo_arg=--x", "--add-mo-arg=y z"
-    )
+    options = ["--all", "--precisions=FP32", "--add_mo_arg=--x", "--add-mo-arg=y z"]
+    done = tool("converter", *on_tree(programs, tmp_path), *options)
     folder = tmp_path / "dl/public/a"
     command = [
         sys.executable, "--", str(programs.mo), "--framework=onnx", "--data_type=FP32",
@@ -114,11 +117,22 @@ def test_a_dry_run_touches_nothing(programs: Programs, tmp_path: Path) -> None:
     assert tree(tmp_path) == before
 
 
+def test_the_folder_of_extensions(programs: Programs, tmp_path: Path) -> None:
+    """Catalogs from 2022 on name it; Model Optimizer has it up to 2021."""
+    folder = programs.mo.parent
+    args = ["--transformations_config=$mo_ext_dir/front/tf/it.json"]
+    make_tree(tmp_path, "a", model_optimizer_args=args)
+    for place in (folder, folder / "extensions"):
+        place.mkdir(exist_ok=True)
+        done = convert(programs, tmp_path, "--all", "--dry_run")
+        assert f" --transformations_config={place}/front/tf/it.json\n" in done.stdout
+
+
 def test_an_unknown_variable_fails_its_model(programs: Programs, tmp_path: Path) -> None:
     make_tree(tmp_path, "a", model_optimizer_args=["--x=$bogus"])
     make_tree(tmp_path, "b")
     done = convert(programs, tmp_path, "--all", check=1)
-    assert "a: $bogus is none of $config_dir, $conv_dir, $dl_dir, $mo_dir\n" in done.stderr
+    assert "a: $bogus is none of $config_dir, $conv_dir, $dl_dir, $mo_dir, $mo_ext_dir\n" in done.stderr
     assert done.stdout.endswith("FAILED:\na\n")
     assert programs.names() == ["b", "b"]
 
@@ -133,11 +147,12 @@ def test_an_unknown_variable_fails_its_model(programs: Programs, tmp_path: Path)
         (["--name", "zzz", "--precisions=FP8"], 1, 'No matching models: "zzz"'),
         (["--all", "--precisions=FP8"], 1, 'Unknown precision "FP8"'),
         (["--all", "--python", "/no/such/python"], 1, "--python: /no/such/python: No such file"),
+        (["--all", "--python", "/bin/true"], 1, "/bin/true does not run Python code: it ended with 0"),
     ],
 )
-def test_mistakes(options: list[str], status: int, problem: str, tmp_path: Path) -> None:
+def test_mistakes(options: list[str], status: int, problem: str, programs: Programs) -> None:
     """In the order of the checks: nobody is asked for a program before the rest is right."""
-    done = tool("converter", *options, "--source", "demo", cwd=tmp_path, check=status)
+    done = programs.tool("converter", *options, "--source", "demo", check=status)
     assert problem in done.stderr
     assert done.stderr.count("\n") == 1
     assert done.stdout == ""
@@ -153,7 +168,7 @@ def test_settings_from_the_environment(programs: Programs, tmp_path: Path) -> No
     make_tree(tmp_path, "a")
     environ = {"MODELZOO_ADD_MO_ARG": "--x\n--y=z w", "MODELZOO_MO": str(programs.mo)}
     environ |= {"MODELZOO_PRECISIONS": "FP16", "MODELZOO_DOWNLOAD_DIR": str(tmp_path / "dl")}
-    tool("converter", "--all", "--source", tmp_path / "zoo", environ=environ)
+    programs.tool("converter", "--all", "--source", tmp_path / "zoo", **environ)
     assert [run["argv"][-2:] for run in programs.runs()] == [["--x", "--y=z w"]]
 
 
@@ -275,20 +290,20 @@ def test_the_code_of_a_registered_source_needs_consent(
     monkeypatch.setenv("MODELZOO_ZOO_DIR", str(tmp_path / "zoos"))
     make_tree(tmp_path, "a", "b")
     (tmp_path / "zoo/public/a/pre-convert.py").write_text(PRE)
-    tool("sources", "register", tmp_path / "zoo")
+    programs.tool("sources", "register", tmp_path / "zoo")
     command = ["converter", "--mo", programs.mo, "-d", tmp_path / "dl", "--name", "a,b"]
     command += ["--source", "zoo", "--precisions=FP16", "-o", tmp_path / "out"]
     for scheduled in ([], ["-j2"]):
-        done = tool(*command, *scheduled, check=1)
+        done = programs.tool(*command, *scheduled, check=1)
         assert "pre-convert.py: this code of the source" in done.stderr
         assert "--trust_remote_code" in done.stderr
         assert done.stdout.endswith("FAILED:\na\n")
     assert not (tmp_path / "out/public/a").exists()
-    tool(*command, "--trust_remote_code")
+    programs.tool(*command, "--trust_remote_code")
     assert (tmp_path / "out/public/a/FP16/a.xml").exists()
     (script,) = (tmp_path / "zoos").rglob("pre-convert.py")
     script.write_text(f"{PRE}\n# changed")
-    assert "has changed since" in tool(*command, check=1).stderr
+    assert "has changed since" in programs.tool(*command, check=1).stderr
 
 
 def test_the_record_says_what_was_made_of_what(programs: Programs, tmp_path: Path) -> None:
@@ -298,3 +313,14 @@ def test_the_record_says_what_was_made_of_what(programs: Programs, tmp_path: Pat
     assert [i["path"] for i in record["inputs"]] == [str(tmp_path / "dl/public/a/model.onnx")]
     made = {o["path"]: o["size"] for step in record["steps"].values() for o in step["outputs"]}
     assert made == {f"{p}/a.{s}": 7 for p in ("FP16", "FP32") for s in ("bin", "xml")}
+
+
+def test_where_the_bundled_program_says_that_results_are(programs: Programs, tmp_path: Path) -> None:
+    """Not the folder that they are made in, which is gone when somebody reads that."""
+    name = "prob-wine-logistic"
+    programs.tool("downloader", "--name", name, "-o", tmp_path)
+    command = ["--name", name, "-d", tmp_path, "--precisions=FP16", "--mo", HERE / "mo.py"]
+    done = programs.tool("converter", *command)
+    told = re.findall(r"\[ SUCCESS \] \w+ file: (.*)\n", done.stdout)
+    assert told == [str(tmp_path / f"demo/{name}/FP16/{name}.{suffix}") for suffix in ("xml", "bin")]
+    assert all(os.path.exists(path) for path in told)

@@ -13,6 +13,7 @@ import pytest
 from modelzoo.openvino.locate import quiet
 
 from tests.conftest import TOOLS, require, tool
+from tests.digits import whole_way
 from tests.programs import Programs, make_tree
 
 CALLS = "trace=connect,sendto,sendmsg,sendmmsg,bind"
@@ -28,7 +29,7 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as found, contextlib.suppr
 def traced(folder: Path, command: list[str | Path]) -> list[str]:
     """The calls by which a command, or what it starts, reaches out, where there is no network."""
     log = folder / "strace"
-    trace = ["strace", "-f", "-qq", "-e", CALLS, "-e", "signal=none", "-o", str(log)]
+    trace = ["strace", "-f", "--seccomp-bpf", "-qq", "-e", CALLS, "-e", "signal=none", "-o", str(log)]
     isolated = ["unshare", "--net"] if os.geteuid() == 0 else []
     done = subprocess.run(
         [*isolated, *trace, *map(str, command)], capture_output=True, text=True, timeout=110
@@ -48,11 +49,17 @@ def test_the_trace_would_show_it(tmp_path: Path) -> None:
     assert traced(tmp_path, [sys.executable, code])
 
 
-def test_converting_with_the_bundled_program(tmp_path: Path) -> None:
-    tool("downloader", "--name", "prob-digits-mlp", "-o", tmp_path)
-    command = [sys.executable, TOOLS / "converter.py", "--name", "prob-digits-mlp", "-d", tmp_path]
-    assert traced(tmp_path, [*command, "--precisions=FP16"]) == []
-    assert (tmp_path / "demo/prob-digits-mlp/FP16/prob-digits-mlp.xml").exists()
+def test_converting_and_quantizing_with_the_bundled_programs(tmp_path: Path) -> None:
+    name = "prob-digits-mlp"
+    tool("downloader", "--name", name, "-o", tmp_path)
+    whole_way.write_images(tmp_path / "datasets" / "digits", 3)
+    converter = [sys.executable, TOOLS / "converter.py", "--name", name, "-d", tmp_path]
+    quantizer = [sys.executable, TOOLS / "quantizer.py", "--name", name, "--model_dir", tmp_path]
+    assert traced(tmp_path, [*converter, "--precisions=FP16"]) == []
+    images = ["--dataset_dir", tmp_path / "datasets"]
+    assert traced(tmp_path, [*quantizer, *images, "--precisions=FP16-INT8"]) == []
+    for precision in ("FP16", "FP16-INT8"):
+        assert (tmp_path / "demo" / name / precision / f"{name}.xml").exists()
     assert sorted(os.listdir(os.environ["HOME"])) in ([], [".cache"])
 
 

@@ -40,7 +40,7 @@ def root(tmp_path: Path) -> Path:
 
 def quantize(programs: Programs, root: Path, *options: str, check: int | None = 0) -> Any:
     """Run the quantizer."""
-    return tool(
+    return programs.tool(
         "quantizer", "--source", root / "zoo", "--pot", programs.pot, "--model_dir", root / "dl",
         "--dataset_dir", root / "images", *options, check=check,
     )  # fmt: skip
@@ -105,7 +105,7 @@ def test_skips_and_mistakes(programs: Programs, root: Path) -> None:
     ]
     done = quantize(programs, root, "--all", "--precisions", "FP32", check=1)
     assert done.stderr == "quantizer.py: Unknown precision FP32; known are FP16-INT8, FP32-INT8.\n"
-    done = tool("quantizer", "--all", "--source", root / "zoo", "--pot", programs.pot, check=1)
+    done = programs.tool("quantizer", "--all", "--source", root / "zoo", "--pot", programs.pot, check=1)
     assert done.stderr == "quantizer.py: --dataset_dir must be specified.\n"
     assert tool("quantizer", "--all", "--dataset_dir", "", check=2).stdout == ""
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import resource
 import signal
 import socket
 import subprocess
@@ -10,6 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from modelzoo.openvino.program import Failure
 from modelzoo.openvino.saving import save
 
 from tests.conftest import ROOT
@@ -91,3 +94,19 @@ def test_no_xml_stands_beside_weights_that_are_not_its_own(tmp_path: Path, sourc
     with start(source, out) as process:
         assert not xml.exists()
         process.kill()
+
+
+def test_a_disk_that_takes_no_more_is_told_of(tmp_path: Path, source: Path) -> None:
+    """OpenVINO says `iostream error`; the limit does what a full disk would."""
+    import openvino
+
+    model, limits = openvino.Core().read_model(source), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        with pytest.raises(
+            Failure, match=re.compile(r"it\.xml cannot be written \(its disk has \d+ KiB")
+        ):
+            save(model, tmp_path / "out", "it", half=False)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert files(tmp_path / "out") == []

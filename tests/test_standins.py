@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -89,3 +90,15 @@ def test_what_is_missing_is_told(zoo: Zoo, tmp_path: Path, program: str, missing
     assert (
         f"error: this Python has no {missing}; install it with: {sys.executable} -m pip" in done.stderr
     )
+
+
+def test_no_module_is_left_out_of_the_contract() -> None:
+    """`make check` holds what is run by path against a list of all the rest."""
+    contract = (ROOT / "pyproject.toml").read_text().partition('"What runs by path')[2]
+    parts = re.findall(r"(?:source|forbidden)_modules = \[(.*?)\]", contract, re.S)
+    listed = [set(re.findall(r'"modelzoo\.([\w.]+)"', part)) for part in parts[:2]]
+    package = ROOT / "tools" / "common"
+    found = {f"{path.stem}" for path in package.glob("[a-z]*") if path.suffix in ("", ".py")}
+    found |= {f"openvino.{path.stem}" for path in (package / "openvino").glob("[a-z]*")}
+    assert listed[0] & listed[1] == set()
+    assert listed[0] | listed[1] == found - {"openvino"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,7 +11,6 @@ import pytest
 from tests.conftest import ROOT
 from tests.digits import whole_way
 
-SCRIPT = ROOT / "models" / "demo" / "whole_way.py"
 README = (ROOT / "README.md").read_text()
 
 
@@ -34,13 +32,15 @@ def test_the_table_of_the_readme_has_every_model_and_step() -> None:
         assert min(accuracies) >= accuracies[0] - 100 * whole_way.ALLOWED_LOSS
 
 
-def test_the_digits_go_the_whole_way(tmp_path: Path) -> None:
+def test_the_digits_go_the_whole_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     name = "prob-digits-mlp"
-    command = [sys.executable, str(SCRIPT), "--output_dir", str(tmp_path / "demo"), name]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=110, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    monkeypatch.setattr(sys, "argv", ["whole_way.py", "--output_dir", str(tmp_path / "demo"), name])
+    assert whole_way.main() == 0
+    printed = capfd.readouterr().out
     sizes_and_accuracies = re.compile(r"([\d.]+) KiB, ([\d.]+)%")
-    found, told = (sizes_and_accuracies.findall(" ".join(rows(t)[name])) for t in (done.stdout, README))
+    found, told = (sizes_and_accuracies.findall(" ".join(rows(t)[name])) for t in (printed, README))
     assert len(found) == 5
     for (size, accuracy), (told_size, told_accuracy) in zip(found, told, strict=True):
         assert float(size) == pytest.approx(float(told_size), rel=0.05)

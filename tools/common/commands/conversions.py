@@ -14,11 +14,11 @@ from ..cancel import Cancel
 from ..errors import ModelZooError, SelectionError
 from ..openvino.cluster import Result, connect, run_tasks
 from ..openvino.locate import Kind, default_python, in_words
-from ..openvino.output import Output
+from ..openvino.output import Output, skip
 from ..openvino.steps import PRE_CONVERT, Conversion, Subject
 from ..openvino.work import Task, perform
-from ..reporting.stream import warn, write_text
-from ..reporting.turns import Direct, Job, run_in_turns
+from ..reporting.stream import write_text
+from ..reporting.turns import Direct, Job, repeat, run_in_turns
 from ..run.setup import MAX_JOBS
 from ..selection import parse_precisions
 from ..source_code import consent
@@ -124,6 +124,16 @@ Skip = Callable[[Output], bool]
 """Says why a model is skipped; returns whether that is fine."""
 
 
+def skipping(task: Task, why: str, *, is_fine: bool = True) -> Skip:
+    """Instead of a task: only say why there is nothing to do, or nothing that could be done."""
+
+    def say(output: Output) -> bool:
+        skip(output, task.subject.name, why)
+        return is_fine
+
+    return say
+
+
 def carry_out(work: Sequence[Task | Skip], options: Any) -> list[bool]:
     """Do all jobs, here or on a cluster; whether each has succeeded."""
     if options.scheduler:
@@ -163,8 +173,7 @@ def _refuse(problem: str, output: Output) -> bool:
 
 
 def _say(result: Result) -> bool:
-    for is_warning, text in result.said:
-        warn(text) if is_warning else write_text(text)
+    repeat(result.said)
     return result.successful
 
 

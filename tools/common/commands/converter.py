@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ..model import KNOWN_PRECISIONS
 from ..openvino.converting import obstacle, reason_to_skip, show
 from ..openvino.locate import MODEL_OPTIMIZER, Tool, find, probe
-from ..openvino.output import Output, skip
+from ..openvino.output import Output
 from ..openvino.steps import Conversion, Places, Subject, subject_of
-from ..openvino.work import Task
 from ..reporting.stream import warn
 from . import conversions
-from .conversions import Skip, ToolParser, wanted_precisions
+from .conversions import Skip, ToolParser, skipping, wanted_precisions
 from .options import chosen, folder_path, print_names
 from .session import OK
 
@@ -112,15 +110,10 @@ def _tasks(
 def _skip(options: Any, task: Conversion) -> Skip | None:
     """Why there is nothing to do, or nothing that could be done; None when there is."""
     if why := reason_to_skip(task):
-        return partial(_say_skip, task, why, True)
+        return skipping(task, why)
     if why := obstacle(task, options.dry_run):
-        return partial(_say_skip, task, why, not conversions.is_asked_for(options, task.subject))
+        return skipping(task, why, is_fine=not conversions.is_asked_for(options, task.subject))
     return None
-
-
-def _say_skip(task: Task, why: str, is_fine: bool, output: Output) -> bool:
-    skip(output, task.subject.name, why)
-    return is_fine
 
 
 def _shown(options: Any, task: Conversion) -> Skip:

@@ -9,13 +9,13 @@ from typing import Any
 
 from ..errors import ModelZooError
 from ..openvino.locate import POT, Tool, find
-from ..openvino.output import Output, skip
+from ..openvino.output import Output
 from ..openvino.quantizing import INPUTS, Quantization, reason_to_skip, show
 from ..openvino.steps import Subject, subject_of
 from ..openvino.work import explained
 from ..reporting.stream import warn
 from . import conversions
-from .conversions import Skip, ToolParser, wanted_precisions
+from .conversions import Skip, ToolParser, skipping, wanted_precisions
 from .options import chosen, folder_path, print_names
 from .session import OK
 
@@ -84,14 +84,8 @@ def _task(options: Any, subject: Subject, precisions: tuple[str, ...], tool: Too
 
 def _skip(task: Quantization) -> Skip | None:
     """Why there is nothing to do; None when there is."""
-    if not (why := reason_to_skip(task)):
-        return None
-
-    def say(output: Output) -> bool:
-        skip(output, task.subject.name, why)
-        return True
-
-    return say
+    why = reason_to_skip(task)
+    return skipping(task, why) if why else None
 
 
 def _show(task: Quantization, scratch: Path, output: Output) -> bool:

@@ -11,6 +11,7 @@ from ..files.disk import storage_errors
 from . import staging
 from .mappable import unmappable
 from .output import Output, heading, run, say_command, skip
+from .program import FINAL_FOLDER
 from .records import Ledger, files_below, fingerprint, is_result
 from .steps import PRE_CONVERT, Conversion, Step, Subject, conversion_steps
 
@@ -95,7 +96,8 @@ class _Work:
             target = aside / step.target
             (target.parent if target.suffix else target).mkdir(parents=True, exist_ok=True)
             self._target.mkdir(parents=True, exist_ok=True)
-        if not run(self._output, self._cancel, step.aside(aside)):
+        told = {FINAL_FOLDER: str(self._target / step.target)}  # a folder aside is gone when it is read
+        if not run(self._output, self._cancel, step.aside(aside), told):
             return False
         if missing := _lacking(step, aside):
             self._output.warn(f"{step.heading}: the command ended well, but left no {missing} file")

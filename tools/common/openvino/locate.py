@@ -171,6 +171,7 @@ def probe(
         raise ModelZooError(f"--python: {python}: {error.strerror}") from None
     except (ValueError, IndexError):
         problem = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        problem = problem or f"it ended with {done.returncode} and said nothing that was asked for"
         raise ModelZooError(f"--python: {python} does not run Python code: {problem}") from None
     return found, versions
 

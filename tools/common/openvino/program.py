@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import signal
@@ -10,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
+FINAL_FOLDER = "MODELZOO_FINAL_FOLDER"
+"""The variable that names the folder where results go after the program has ended."""
 _PACKAGES = {"PIL": "pillow", "yaml": "pyyaml"}
 """What a module's package is called, where it is called otherwise."""
 _PLACE = re.compile(
@@ -59,7 +62,8 @@ def warn(prog: str, message: str) -> None:
 
 
 def announce(xml: Path) -> None:
-    """Tell where the result is, as Model Optimizer does."""
+    """Tell where the result is, as Model Optimizer does; or where whoever runs this will put it."""
+    xml = Path(os.environ.get(FINAL_FOLDER) or xml.parent, xml.name)
     say(f"[ SUCCESS ] XML file: {xml}\n[ SUCCESS ] BIN file: {xml.with_suffix('.bin')}")
 
 

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from .program import Failure, explain
+
 _SUFFIX = ".part"
 
 
@@ -18,14 +20,19 @@ def save(model: Any, folder: Path, name: str, *, half: bool) -> Path:
     """Write `name.xml` and `name.bin`; returns the path of the first.
 
     The old .xml goes before the new .bin comes, the new one comes last: no .xml ever stands beside
-    weights that are not its own. `half` stores weights as FP16.
+    weights that are not its own. `half` stores weights as FP16. Raises Failure.
     """
     import openvino
 
     folder.mkdir(parents=True, exist_ok=True)
     final = folder / f"{name}.xml"
     with _staging(folder, name) as staging:
-        openvino.save_model(model, staging / final.name, compress_to_fp16=half)
+        try:
+            openvino.save_model(model, staging / final.name, compress_to_fp16=half)
+        except RuntimeError as error:  # of a full disk it says `iostream error`
+            free = shutil.disk_usage(folder).free >> 10
+            problem = f"cannot be written (its disk has {free} KiB left): {explain(error)}"
+            raise Failure(f"{final.name} {problem}") from error
         for file in staging.iterdir():
             _sync(file)
         final.unlink(missing_ok=True)

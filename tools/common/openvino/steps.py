@@ -130,6 +130,7 @@ def conversion_steps(task: Conversion) -> Iterator[Step]:
         "conv_dir": str(output),
         "dl_dir": str(task.places.folder(subject)),
         "mo_dir": task.tool.folder,
+        "mo_ext_dir": _extensions(task.tool),
     }
     script = Path(subject.config_dir, PRE_CONVERT)
     if subject.config_dir and script.exists():
@@ -149,6 +150,12 @@ def conversion_steps(task: Conversion) -> Iterator[Step]:
         framework = "onnx"
     for precision in sorted({*task.precisions} & {*subject.precisions}):
         yield _ir_step(task, precision, framework, variables, output)
+
+
+def _extensions(tool: Tool) -> str:
+    """Where catalogs from 2022 on look for Model Optimizer's descriptions of networks."""
+    below = os.path.join(tool.folder, "extensions")  # up to 2021
+    return below if os.path.isdir(below) else tool.folder
 
 
 def _onnx_step(task: Conversion, args: Sequence[str], variables: dict[str, str], output: Path) -> Step:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from ..cancel import Cancel
@@ -22,6 +22,12 @@ class Direct:
     def warn(self, message: str) -> None:
         """A line for standard error."""
         warn(message)
+
+
+def repeat(said: Iterable[tuple[bool, str]]) -> None:
+    """Say what somebody has said elsewhere: whether it is for standard error, and the text."""
+    for is_warning, text in said:
+        warn(text) if is_warning else write_text(text)
 
 
 class _Waiting:
@@ -46,8 +52,7 @@ class _Waiting:
 
     def say(self) -> None:
         """Say everything, as it comes, until the job has ended."""
-        for is_warning, text in iter(self._said.get, None):
-            warn(text) if is_warning else write_text(text)
+        repeat(iter(self._said.get, None))
 
 
 Job = Callable[[Direct | _Waiting], bool]
