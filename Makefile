@@ -5,6 +5,7 @@ BIN    := $(CURDIR)/$(VENV)/bin
 FIFTYONE := $(CURDIR)/build/interop/fiftyone
 OMZ    := $(CURDIR)/build/interop/open_model_zoo
 PYTORCH := $(CURDIR)/build/interop/pytorch
+AUDMODEL := $(CURDIR)/build/interop/audmodel
 OUT    ?= $(CURDIR)/out
 
 # An editable install links the files that exist when it is made, so a new file must renew it: the
@@ -16,7 +17,7 @@ DEMO   := $(VENV)/ready-demo-$(INPUTS)
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --config-settings editable_mode=strict
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check interop bench bench-quick soak dist train system clean
+.PHONY: help run demo test check interop bench bench-quick bench-convert bench-registry soak dist train system clean
 
 help: ## Show this list.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/ /' | awk '{ name = $$1; $$1 = ""; printf "  make %-13s%s\n", name, $$0 }'
@@ -38,8 +39,9 @@ check: $(TESTS) ## Format check, lint, types, and the layers of the package.
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-interop: $(TESTS) $(FIFTYONE)/ready $(OMZ)/ready $(PYTORCH)/ready ## Set up other programs in build/interop, and test that both share their folders.
-	FIFTYONE_PYTHON=$(FIFTYONE)/bin/python OPEN_MODEL_ZOO=$(OMZ) PYTORCH_PYTHON=$(PYTORCH)/bin/python \
+interop: $(TESTS) $(FIFTYONE)/ready $(AUDMODEL)/ready $(OMZ)/ready $(PYTORCH)/ready ## Set up other programs in build/interop, and test that both share their folders.
+	FIFTYONE_PYTHON=$(FIFTYONE)/bin/python AUDMODEL_PYTHON=$(AUDMODEL)/bin/python \
+	  OPEN_MODEL_ZOO=$(OMZ) PYTORCH_PYTHON=$(PYTORCH)/bin/python \
 	  $(BIN)/python -m pytest -m interop tests/interop
 
 bench: $(TESTS) ## Measure against other programs; writes benchmarks/RESULTS.md (half an hour).
@@ -52,6 +54,9 @@ bench-quick: $(TESTS) ## The same in smaller sizes, printed (five minutes).
 
 bench-convert: $(TESTS) ## Measure conversions; writes benchmarks/CONVERSION.md (two minutes).
 	$(BIN)/python -m benchmarks.conversion
+
+bench-registry: $(TESTS) ## Measure publishing and loading; writes benchmarks/REGISTRY.md (twenty minutes).
+	$(BIN)/python -m benchmarks.registry
 
 soak: $(TESTS) ## Kill downloaders at random, with a server that fails at random; prints figures (three minutes).
 	$(BIN)/python -m benchmarks.soak
@@ -90,6 +95,11 @@ $(OMZ)/ready: $(VENV)/bin/python
 $(PYTORCH)/ready: requirements-training.in
 	$(PYTHON) -m venv $(PYTORCH)
 	$(PYTORCH)/bin/python -m pip install --quiet --disable-pip-version-check onnx "$$(grep ^torch== $<)"
+	touch $@
+
+$(AUDMODEL)/ready:
+	$(PYTHON) -m venv $(AUDMODEL)
+	$(AUDMODEL)/bin/python -m pip install --quiet --disable-pip-version-check 'audmodel>=1.5,<2'
 	touch $@
 
 $(READY): $(VENV)/bin/python

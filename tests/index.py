@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from modelzoo.catalog import Source, choose
-from modelzoo.catalog.index import VARIABLE
 from modelzoo.errors import ModelZooError
 from modelzoo.model import Model
 from modelzoo.selection import Filters
+from modelzoo.user_folders import INDEX_VARIABLE
 
 from tests.omz import config
 from tests.zoo import add_model
@@ -77,5 +77,5 @@ def ask(root: Path, filters: Filters = ALL) -> Outcome:
 def ask_without(root: Path, filters: Filters = ALL) -> Outcome:
     """The same without an index."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(VARIABLE, "off")
+        patch.setenv(INDEX_VARIABLE, "off")
         return ask(root, filters)

@@ -19,7 +19,10 @@ from modelzoo.description import describe
 from modelzoo.errors import CatalogError
 from modelzoo.files.paths import clash, safe_path
 from modelzoo.model import Model, ModelFile
+from modelzoo.registry.layout import header_key
+from modelzoo.registry.storage import connect
 
+from tests.registry import LSTM, MLP, plant
 from tests.remote import files_of, managed, write
 from tests.topaz import AMQ, PROB, add_topaz
 from tests.zoo import add_model, content, file_entry, model_config, tree
@@ -96,11 +99,28 @@ def _urls(root: Path) -> Example:
     return Example(["zebra", "ant"], damage, "models.yml")
 
 
+def _audmodel(root: Path) -> Example:
+    storage = connect(root)
+    uids = [
+        plant(storage, MLP, name="zebra", files={"z": b"z"}),
+        plant(storage, LSTM, "1.9.0", name="ant"),
+        plant(storage, LSTM, "1.10.0", name="ant", alias="production"),
+    ]
+
+    def damage(path: Path) -> str:
+        header = path / header_key(uids[1])
+        header.write_text(header.read_text().replace("name: ant", "name: ../ant"))
+        return str(uids[1])
+
+    return Example([str(uids[1]), str(uids[2]), str(uids[0])], damage)
+
+
 BUILDERS: dict[str, Callable[[Path], Example]] = {
     "omz": _omz,
     "fiftyone": _fiftyone,
     "topaz": _topaz,
     "urls": _urls,
+    "audmodel": _audmodel,
 }
 
 

@@ -19,9 +19,10 @@ import platformdirs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from modelzoo.catalog import Source, builder, choose, index
+from modelzoo.catalog import Source, builder, choose
 from modelzoo.errors import SelectionError
 from modelzoo.selection import Filters
+from modelzoo.user_folders import INDEX_VARIABLE, index_folder
 
 from tests.conftest import TOOLS, tool
 from tests.index import ALL, Later, ask, ask_without, folder, only_file, plant
@@ -29,7 +30,7 @@ from tests.omz import config, with_file
 from tests.zoo import add_model
 
 NAMED = Filters(patterns=("a",))
-OFF = {index.VARIABLE: "off"}
+OFF = {INDEX_VARIABLE: "off"}
 
 
 @pytest.fixture
@@ -40,10 +41,10 @@ def zoo(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("value", ["off", "0", "no", "false", "OFF", " False "])
 def test_switched_off(zoo: Path, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     expected = ask_without(zoo)
-    monkeypatch.setenv(index.VARIABLE, value)
+    monkeypatch.setenv(INDEX_VARIABLE, value)
     assert ask(zoo) == expected
     assert not folder().exists()
-    monkeypatch.setenv(index.VARIABLE, "on")
+    monkeypatch.setenv(INDEX_VARIABLE, "on")
     assert ask(zoo) == expected
     assert only_file().stat().st_mode & 0o777 == 0o600
 
@@ -73,7 +74,7 @@ def test_where_platformdirs_says(
         else:
             monkeypatch.setenv(name, value)
     expected = platformdirs.user_cache_path("modelzoo", appauthor=False) / "catalogs"
-    assert index._cache_folder() == expected
+    assert index_folder("catalogs") == expected
 
 
 def test_a_disk_without_room(zoo: Path) -> None:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from modelzoo import stores
 from modelzoo.checksum import CHUNK
 from modelzoo.errors import Reason, TransferError
+from modelzoo.registry.storage import connect
 from modelzoo.stores import Conditional, Opened, Settings, Store, Stores
 from modelzoo.stores.file import FileStore
 
@@ -23,6 +24,7 @@ from tests.conftest import require
 from tests.servers import steps
 from tests.servers.faulty import FaultyServer
 from tests.servers.nginx import Nginx, nginx_binary
+from tests.servers.s3 import s3_server
 from tests.zoo import content
 
 DATA = content("contract", 3 * CHUNK + 17)
@@ -97,7 +99,21 @@ def hugging_face(folder: Path) -> Iterator[Harness]:
         assert hub.errors == cdn.errors == []
 
 
+@contextlib.contextmanager
+def object_store(folder: Path) -> Iterator[Harness]:
+    with s3_server() as server:
+        bucket = server.bucket()
+        storage = connect(bucket)
+
+        def publish(name: str, data: bytes) -> str:
+            storage.write(name, data)
+            return f"{bucket}/{name}"
+
+        yield Harness(_store(bucket), publish, f"{bucket}/no-such")
+
+
 HARNESSES = {
+    "object_store": (object_store,),
     "http": (http_faulty, http_nginx),
     "file": (file_on_disk,),
     "google_drive": (gdrive_direct, gdrive_confirmed),
@@ -299,7 +315,7 @@ def test_urls_that_no_store_serves(url: str) -> None:
     assert (caught.value.reason, caught.value.transient) == (Reason.INVALID_CATALOG, False)
 
 
-@given(st.text() | st.from_regex(r"(https?|file|gdrive|hf|ftp):[/\\]*[\s\S]*", fullmatch=True))
+@given(st.text() | st.from_regex(r"(https?|file|gdrive|hf|s3|gs|az|ftp):[/\\]*[\s\S]*", fullmatch=True))
 def test_no_url_breaks_the_choice_of_a_store(url: str) -> None:
     reason = None
     try:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .api import from_urls as from_urls
     from .api import info as info
     from .api import list_models as list_models
+    from .errors import AlreadyPublishedError as AlreadyPublishedError
     from .errors import CatalogError as CatalogError
     from .errors import ConsentRequired as ConsentRequired
     from .errors import Interrupted as Interrupted
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from .errors import SelectionError as SelectionError
     from .errors import StorageError as StorageError
     from .errors import TransferError as TransferError
+    from .errors import UnknownModelError as UnknownModelError
     from .errors import UnsafePathError as UnsafePathError
     from .errors import UsageError as UsageError
     from .keeping.functions import adopt as adopt
@@ -39,10 +41,15 @@ if TYPE_CHECKING:
     from .keeping.functions import prune_cache as prune_cache
     from .keeping.functions import verify as verify
     from .keeping.functions import verify_cache as verify_cache
+    from .loading import load as load
     from .model import Model as Model
     from .model import ModelFile as ModelFile
     from .probing import Finding as Finding
     from .probing import probe as probe
+    from .published import lookup_table as lookup_table
+    from .registry.writing import publish as publish
+    from .registry.writing import set_alias as set_alias
+    from .registry.writing import update_meta as update_meta
     from .remote.functions import delete_source as delete_source
     from .remote.functions import list_sources as list_sources
     from .remote.functions import load_model as load_model
@@ -53,6 +60,7 @@ if TYPE_CHECKING:
 _HOME = {
     "api": ("DownloadFailed", "download", "find", "from_urls", "info", "list_models"),
     "errors": (
+        "AlreadyPublishedError",
         "CatalogError",
         "ConsentRequired",
         "Interrupted",
@@ -62,6 +70,7 @@ _HOME = {
         "SelectionError",
         "StorageError",
         "TransferError",
+        "UnknownModelError",
         "UnsafePathError",
         "UsageError",
     ),
@@ -74,8 +83,11 @@ _HOME = {
         "verify",
         "verify_cache",
     ),
+    "loading": ("load",),
     "model": ("Model", "ModelFile"),
     "probing": ("Finding", "probe"),
+    "registry.writing": ("publish", "set_alias", "update_meta"),
+    "published": ("lookup_table",),
     "remote.functions": (
         "delete_source",
         "list_sources",

@@ -74,6 +74,7 @@ converter = partial(_installed, "converter")
 downloader = partial(_installed, "downloader")
 info_dumper = partial(_installed, "info_dumper")
 inventory = partial(_installed, "inventory")
+publisher = partial(_installed, "publisher")
 quantizer = partial(_installed, "quantizer")
 sources = partial(_installed, "sources")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from .description import describe
 from .errors import Interrupted, ModelZooError
 from .events import Event, Report
 from .model import Model
+from .parameters import Condition, parse_condition
 from .requirements import Level, ensure, parse_level
 from .run.outcome import Summary
 from .run.setup import Listener, fetch, make_cache, make_engine
@@ -27,6 +28,10 @@ from .web.topaz_cdn import use_cookie
 Names = str | Iterable[str]
 
 Sources = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+
+
+Parameters = str | Condition | Iterable[str | Condition] | Mapping[str, Any]
+"""What parameters have to be: conditions, or values by their names."""
 
 
 class DownloadFailed(ModelZooError):
@@ -64,12 +69,14 @@ def find(
     framework: Names = (),
     license: Names = (),  # noqa: A002 - the option's name
     tag: Names = (),
+    param: Parameters = (),
     sources: Sources = (),
     backend: str | None = None,
     gpu: str | None = None,
 ) -> list[Model]:
     """The models that the filters mean; names may be patterns, None means all.
 
+    `param` are conditions like `"sampling_rate>=16000"`, or a mapping of parameters to their values.
     Models for several backends (Topaz Video AI) have the files for this one alone.
     Raises SelectionError for a name that matches nothing, CatalogError for a broken catalog.
     """
@@ -80,6 +87,7 @@ def find(
         frameworks=_several(framework),
         licenses=_several(license),
         tags=_several(tag),
+        parameters=tuple(conditions(param)),
     )
     return list(_choose(filters, sources, wanted_variants(backend, gpu)).models())
 
@@ -222,6 +230,16 @@ def warn(message: str) -> None:
     while frame and (frame.f_globals.get("__package__") or "").partition(".")[0] == __package__:
         frame, depth = frame.f_back, depth + 1
     warnings.warn(message, stacklevel=depth)
+
+
+def conditions(param: Parameters) -> Iterator[Condition]:
+    """What parameters have to be: conditions as text, or values."""
+    if isinstance(param, Mapping):
+        for name, value in param.items():
+            yield Condition(name, "=", str(value), value)
+    else:
+        several = (param,) if isinstance(param, str | Condition) else param
+        yield from (c if isinstance(c, Condition) else parse_condition(c) for c in several)
 
 
 def _several(names: Names) -> tuple[str, ...]:

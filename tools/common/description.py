@@ -10,10 +10,12 @@ from .model import Model, ModelFile
 def describe(model: Model) -> dict[str, Any]:
     """The members of Open Model Zoo's info dumper in its order, then those of this project.
 
+    Models of a registry have two more: their parameters and their aliases.
     Nothing in it depends on the machine: origins are given as the catalog writes them, but for
     passwords.
     """
     sizes = [file.size for file in model.files]
+    published = {"parameters": model.parameters, "aliases": list(model.aliases)}
     return {
         "name": model.id,
         "composite_model_name": model.composite,
@@ -30,6 +32,7 @@ def describe(model: Model) -> dict[str, Any]:
         "size": None if None in sizes else sum(size or 0 for size in sizes),
         "files": [_describe_file(file) for file in model.files],
         "tags": list(model.tags),
+        **(published if model.family else {}),
     }
 
 

@@ -27,6 +27,7 @@ class Reason(str, Enum):
     POSTPROCESSING_FAILED = "postprocessing_failed"
     INVALID_CATALOG = "invalid_catalog"
     INVALID_REQUEST = "invalid_request"
+    ALREADY_PUBLISHED = "already_published"
     CONSENT_REQUIRED = "consent_required"
     INTERRUPTED = "interrupted"
 
@@ -47,6 +48,10 @@ class UsageError(ModelZooError):
     """The caller asked for something that makes no sense: exit status 2."""
 
 
+class InvalidValueError(UsageError, ValueError):
+    """A value that can be none of what is asked for; a ValueError for those who call us as audmodel."""
+
+
 class SelectionError(ModelZooError):
     """No model, source or precision of that name; `near` holds names that the caller may have meant."""
 
@@ -54,6 +59,22 @@ class SelectionError(ModelZooError):
         hint = f" Did you mean {', '.join(near)}?" if near else ""
         super().__init__(message + hint, Reason.NOT_FOUND)
         self.near = tuple(near)
+
+
+class MissingFolderError(UsageError, FileNotFoundError):
+    """What should be published is no folder."""
+
+
+class AlreadyPublishedError(ModelZooError, RuntimeError):
+    """The repository has this very model, or somebody is publishing it; `uid` names it."""
+
+    def __init__(self, uid: str, problem: str) -> None:
+        super().__init__(f"{uid}: {problem}", Reason.ALREADY_PUBLISHED)
+        self.uid = uid
+
+
+class UnknownModelError(SelectionError, RuntimeError):
+    """No repository has it; a RuntimeError for those who call us as audmodel."""
 
 
 class CatalogError(ModelZooError):

@@ -21,6 +21,8 @@ OriginKind = Literal["network", "cache", "local"]
 Verdict = Literal["whole", "changed", "missing", "unreadable", "gone"]
 """What a file on this disk is; `gone`: somebody has deleted or replaced it meanwhile, on purpose."""
 
+PublishStep = Literal["packing", "uploading"]
+
 Size = Annotated[int, msgspec.Meta(ge=0, description="bytes")]
 Seconds = Annotated[float, msgspec.Meta(ge=0, description="seconds")]
 
@@ -183,6 +185,46 @@ class VerifyEnd(Event, frozen=True, tag="verify_end"):
     reason: Reason | None = None
 
 
+class PublishBegin(Event, frozen=True, tag="publish_begin"):
+    """The first event of publishing a folder; `size` is what its files have together."""
+
+    schema_version: int
+    model: str
+    repository: str
+    files: Annotated[int, msgspec.Meta(ge=0)]
+    size: Size
+
+
+class PublishProgress(Event, frozen=True, tag="publish_progress"):
+    """`size` bytes of the folder have been packed, or of its archive been sent."""
+
+    model: str
+    step: PublishStep
+    size: Size
+
+
+class PublishRetry(Event, frozen=True, tag="publish_retry"):
+    """Attempt number `attempt` at something failed; the next one comes in `wait` seconds."""
+
+    model: str
+    attempt: Annotated[int, msgspec.Meta(ge=1)]
+    wait: Seconds
+    reason: Reason
+    message: str
+
+
+class PublishEnd(Event, frozen=True, tag="publish_end"):
+    """The last event of publishing: size and digest of the archive, or why there is no new model."""
+
+    model: str
+    successful: bool
+    seconds: Seconds
+    size: Size | None = None
+    checksum: str | None = None
+    reason: Reason | None = None
+    message: str | None = None
+
+
 class Notice(Event, frozen=True, tag="notice"):
     """A warning for people. It goes to stderr and never into the JSON stream."""
 
@@ -206,6 +248,10 @@ AnyEvent = (
     | FileVerifyProgress
     | FileVerifyEnd
     | VerifyEnd
+    | PublishBegin
+    | PublishProgress
+    | PublishRetry
+    | PublishEnd
 )
 """The events of the JSON stream."""
 

@@ -165,6 +165,14 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     home: str = ""
     """Where the program that it belongs to keeps its files; used unless another place is told."""
     retries: Retries = Retries()
+    parameters: dict[str, Any] = {}
+    """What it was made with, where its source says so: plain values."""
+    aliases: tuple[str, ...] = ()
+    """Other names of exactly this model."""
+    family: str = ""
+    """What its source calls all versions of it together, where that is no part of its name."""
+    titles: tuple[str, ...] = ()
+    """Names that it shares with its other versions: they mean the latest."""
 
     @property
     def qualified(self) -> str:

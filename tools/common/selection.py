@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
 from .errors import SelectionError, UsageError
 from .model import KNOWN_PRECISIONS
-from .versions import base_name, fiftyone_name, version_key
+from .parameters import Condition
+from .versions import base_name, fiftyone_name, release_key, version_key
 
 _WILDCARD = re.compile(r"[*?\[]")
 
@@ -37,6 +38,14 @@ class _Selectable(Protocol):
     def license_url(self) -> str: ...
     @property
     def tags(self) -> tuple[str, ...]: ...
+    @property
+    def parameters(self) -> Mapping[str, Any]: ...
+    @property
+    def aliases(self) -> tuple[str, ...]: ...
+    @property
+    def family(self) -> str: ...
+    @property
+    def titles(self) -> tuple[str, ...]: ...
 
 
 M = TypeVar("M", bound=_Selectable)
@@ -51,13 +60,15 @@ class Filters(msgspec.Struct, frozen=True):
     frameworks: tuple[str, ...] = ()
     licenses: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
+    parameters: tuple[Condition, ...] = ()
 
     @property
     def by_name_alone(self) -> bool:
         """Whether nothing but names decides, and only those of the models that are meant."""
         # A wildcard can mean a version too, and that of any model.
         plain = self.patterns is not None and not any(map(re.compile(r"[*?\[@]").search, self.patterns))
-        return plain and not (self.tasks or self.frameworks or self.licenses or self.tags)
+        conditions = (self.tasks, self.frameworks, self.licenses, self.tags, self.parameters)
+        return plain and not any(conditions)
 
 
 def split_patterns(text: str) -> tuple[str, ...]:
@@ -108,6 +119,9 @@ def select(models: Sequence[M], filters: Filters) -> list[M]:
         for pattern in wanted:
             _require(option, pattern, [value(m) for m in models])
         chosen = [m for m in chosen if not wanted or _any_match(value(m), wanted)]
+    for condition in filters.parameters:
+        _require_parameter(condition, models)
+        chosen = [m for m in chosen if condition.holds(m.parameters)]
     for pattern in filters.exclude:
         fits = _matcher(pattern)
         chosen = [m for m in chosen if not any(map(fits, _names(m)))]
@@ -141,8 +155,7 @@ def _matching(models: Sequence[M], patterns: Sequence[str]) -> list[M]:
             found = _latest(named[pattern], pattern)
             _refuse_doubt(pattern, found)
         else:
-            fits = _matcher(pattern)
-            found = [m for m in models if any(map(fits, _names(m)))]
+            found = _fitting(models, pattern)
         if not found:
             raise SelectionError(f'No matching models: "{pattern}".', near_names(models, pattern))
         chosen.update((m.id, m) for m in found)
@@ -156,7 +169,8 @@ def _named(models: Iterable[M], names: Collection[str]) -> dict[str, list[M]]:
     composed = any(":" in name or "@" in name for name in names)
     for m in models:
         versioned = "@" in m.name and base_name(m.name, m.version) in found
-        if versioned or m.name in found or m.composite in found or composed:
+        shared = m.titles or m.aliases
+        if versioned or m.name in found or m.composite in found or composed or shared:
             for name in {*_names(m)} & found.keys():
                 found[name].append(m)
     return found
@@ -166,13 +180,34 @@ def _latest(models: Sequence[M], name: str) -> list[M]:
     """Where a name without a version means several versions of one source's model, only the latest."""
     versions: dict[tuple[str, str], list[M]] = {}
     for m in models:
+        if m.family:
+            exact = name in (*_own_names(m), *_titles_of_version(m))
+            versions.setdefault((m.source, m.name if exact else f"@{m.family}"), []).append(m)
+            continue
         base = base_name(m.name, m.version)
         is_bare = name in (base, f"{m.source}:{base}")
         versions.setdefault((m.source, base if is_bare else m.name), []).append(m)
-    return [
-        several[0] if len(several) == 1 else max(several, key=lambda m: version_key(m.version))
-        for several in versions.values()
-    ]
+    return [several[0] if len(several) == 1 else _newest(several) for several in versions.values()]
+
+
+def _newest(models: Sequence[M]) -> M:
+    if models[0].family:
+        return max(models, key=lambda m: release_key(m.version or ""))
+    return max(models, key=lambda m: version_key(m.version))
+
+
+def _fitting(models: Iterable[M], pattern: str) -> list[M]:
+    """The models with a name that fits; by what they share with other versions only the latest."""
+    fits = _matcher(pattern)
+
+    def own(m: M) -> bool:
+        names = (*_own_names(m), *(_titles_of_version(m) if "@" in pattern else ()))
+        return any(map(fits, names))
+
+    found = [(m, own(m)) for m in models if any(map(fits, _names(m)))]
+    latest = _latest([m for m, is_own in found if not is_own], pattern)
+    chosen = {(m.source, m.name) for m in latest}
+    return [m for m, is_own in found if is_own or (m.source, m.name) in chosen]
 
 
 def _matcher(pattern: str) -> Callable[[str], object]:
@@ -182,8 +217,28 @@ def _matcher(pattern: str) -> Callable[[str], object]:
 
 
 def _names(model: _Selectable) -> Iterable[str]:
-    """What a model answers to: its name and its composite's, with its source, with its version."""
-    for name in (model.name, model.composite):
+    """What a model answers to."""
+    yield from _own_names(model)
+    yield from _shared_names(model)
+    yield from _titles_of_version(model)
+
+
+def _shared_names(model: _Selectable) -> Iterable[str]:
+    """What it and its other versions answer to, where that is no part of its name."""
+    for name in model.titles:
+        yield name
+        yield f"{model.source}:{name}"
+
+
+def _titles_of_version(model: _Selectable) -> Iterable[str]:
+    """Those with its version, which means exactly this one."""
+    for name in _shared_names(model):
+        yield f"{name}@{model.version}"
+
+
+def _own_names(model: _Selectable) -> Iterable[str]:
+    """Its name and its composite's, its aliases, with its source, with its version."""
+    for name in (model.name, model.composite, *model.aliases):
         if name is not None:
             yield name
             yield f"{model.source}:{name}"
@@ -225,6 +280,13 @@ def _conditions(filters: Filters) -> Iterable[tuple[str, _Values, tuple[str, ...
     yield "--framework", lambda m: (m.framework,), filters.frameworks
     yield "--license", lambda m: (m.license_url,), filters.licenses
     yield "--tag", lambda m: m.tags, filters.tags
+
+
+def _require_parameter(condition: Condition, models: Sequence[_Selectable]) -> None:
+    if not any(condition.holds(m.parameters) for m in models):
+        names = sorted({name for m in models for name in m.parameters})
+        near = _close(condition.name, names) if condition.name not in names else []
+        raise SelectionError(f'No matching models: --param "{condition}".', near)
 
 
 def _any_match(values: Sequence[str], patterns: Sequence[str]) -> bool:

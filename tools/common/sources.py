@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from .catalog import NAMED, Source, Warn, active_sources, choose, wanted_sources
+from .catalog import NAMED, Source, Warn, active_sources, choose, plain_name, wanted_sources
 from .errors import CatalogError, SelectionError, UnsafePathError, UsageError
 from .files.paths import MANIFEST, STATE_DIR, safe_path
 from .model import Model
@@ -227,11 +227,30 @@ def active(wanted: Sequence[str] = ()) -> tuple[Source, ...]:
     """
     zoo, wanted = zoo_dir(), wanted_sources(wanted)
     sources = registered(zoo)
+    known = list(catalog_sources(zoo, sources))
     names: list[str] = []
     for text in wanted:
         found = [] if text in NAMED or os.path.isdir(text) else named(sources, text)
+        if not found and not os.path.exists(text) and (repository := as_repository(text)):
+            known.append(repository)
+            text = repository.name
         names += [source.name for source in found] or [text]
-    return active_sources(names, registered=catalog_sources(zoo, sources))
+    return active_sources(names, registered=known)
+
+
+def as_repository(text: str) -> Source | None:
+    """The source that a configured repository of this name or URL is; raises CatalogError."""
+    if text in NAMED:
+        return None
+    from .registry.configuration import configured, repositories, resolve
+
+    if text not in {*(entry.name for entry in configured()), *repositories()}:
+        return None
+    url = resolve(text)
+    name = plain_name((text if "://" not in text else url).rstrip("/"))
+    if "://" in url:
+        return Source(name, Path(), format="audmodel", url=url)
+    return Source(name, Path(url).expanduser(), format="audmodel")
 
 
 def every_model(wanted: Sequence[str], warn: Warn) -> Iterator[Model]:

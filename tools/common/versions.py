@@ -33,6 +33,15 @@ def _parts(version: str) -> tuple[tuple[int, int, str], ...]:
     )
 
 
+def release_key(version: str) -> tuple[Any, ...]:
+    """What sorts the versions of a registry, the latest last: `1.9.0-rc1`, `1.9.0`, `1.10.0`.
+
+    They are semantic versions (semver.org, 11): with a suffix they come before the same without.
+    """
+    numbers, dash, suffix = version.partition("-")
+    return _parts(numbers), not dash, _parts(suffix), version
+
+
 def versioned_filename(filename: str, version: str | None) -> str:
     """The name that FiftyOne gives the file of a version: `clip.pt` of 2.0 is `clip-v2.0.pt`."""
     if version is None:

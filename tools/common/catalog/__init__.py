@@ -1,7 +1,8 @@
 """The catalog: models of all active sources, in one list of values.
 
 One module in this folder is one format. It offers `FORMAT`, `recognises(path)` and
-`load(path, source, warn)`; nothing else has to be changed to add one.
+`load(path, source, warn)`, and `shelve(source, warn)` where the models are not all to be read at once;
+nothing else has to be changed to add one.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from .source import active_sources as active_sources
 from .source import builtin_tree as builtin_tree
 from .source import format_of
 from .source import formats as formats
+from .source import plain_name as plain_name
 from .source import wanted_sources as wanted_sources
 
 # A checkout can change between versions.
@@ -179,6 +181,8 @@ class _Shelf:
         if module is omz:
             tree = omz.Tree(self._root, source.folders, strict, warn)
             self.index = tree.read(source.name, index, self._keep)
+        elif hasattr(module, "shelve"):
+            self.index = module.shelve(source, warn)
         else:
             models = self._narrowed(module.load(source.path, source.name, warn), warn)
             if source.home:

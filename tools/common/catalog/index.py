@@ -12,21 +12,18 @@ import io
 import os
 import stat
 import struct
-import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import msgspec
 
 from ..model import Model
+from ..user_folders import index_folder
 from ..version import VERSION
 
-VARIABLE = "MODELZOO_INDEX"
-"""Turns the index off when it is `off`, `0`, `no` or `false`."""
-
-_FORMAT = 1
+_FORMAT = 2
 _END = struct.Struct("<QQI8s")  # where the directory begins, its size, its CRC-32, and what this is
 _MAGIC = b"MZINDEX\n"
 _STAMP = struct.Struct("<qqQQ")
@@ -78,6 +75,10 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     task_type: str
     license_url: str
     tags: tuple[str, ...]
+    parameters: dict[str, Any]
+    aliases: tuple[str, ...]
+    family: str
+    titles: tuple[str, ...]
 
 
 _SHARED = Entry.__struct_fields__[5:]  # with Model
@@ -181,26 +182,11 @@ def listing(models: Iterable[Model]) -> Index:
 
 def locate(*tree: Path | str | bytes) -> tuple[bytes, Path] | None:
     """The key of a tree's index, and where it lies; None when the user wants none."""
-    if os.environ.get(VARIABLE, "").strip().lower() in ("off", "0", "no", "false"):
-        return None
-    if (folder := _cache_folder()) is None:
+    if (folder := index_folder("catalogs")) is None:
         return None
     key = b"\0".join(os.fsencode(part) for part in (str(_FORMAT), VERSION, *tree))
     # Two trees of one name would only take turns: the key is compared too.
     return key, folder / f"{zlib.crc32(key):08x}-{len(key)}.index"
-
-
-def _cache_folder() -> Path | None:
-    """The user's cache folder for these tools, where one is known."""
-    if sys.platform == "linux":  # what platformdirs would say; to import it takes as long as the rest
-        for variable, below in (("XDG_CACHE_HOME", ""), ("HOME", ".cache")):
-            if os.path.isabs(home := os.environ.get(variable, "")):
-                return Path(home, below, "modelzoo", "catalogs")
-    import platformdirs
-
-    with contextlib.suppress(RuntimeError):
-        return Path(platformdirs.user_cache_dir("modelzoo", appauthor=False), "catalogs")
-    return None
 
 
 def open_index(

@@ -48,6 +48,10 @@ class Source(msgspec.Struct, frozen=True):
     """The models themselves, where nothing has to be read to know them."""
     home: str = ""
     """The `home` of its models, where the format does not say it."""
+    url: str = ""
+    """Where it is, when that is no path."""
+    offline: bool = False
+    """Whether nobody may be asked for it over the network."""
     lenient: bool = False
     """Whether its errors are only warned about: it was not asked for, and others can do without it."""
 
@@ -135,13 +139,30 @@ def wanted_sources(wanted: Sequence[str] = (), environ: Mapping[str, str] = os.e
     return list(wanted) or list(filter(None, lines))
 
 
+def _is_repository(text: str) -> bool:
+    """Whether this is the URL of a place that only repositories can be at."""
+    scheme, found, _ = text.partition("://")
+    if not found or scheme.lower() in ("http", "https", "file"):
+        return False
+    from ..registry.storage import schemes
+
+    return scheme.lower() in schemes()
+
+
 def _source(name: str, environ: Mapping[str, str], registered: Mapping[str, Source]) -> Source:
     """A source by its name: ours, one whose place its format knows, a registered one, or a path."""
     if name in BUILTIN:
         return Source(name, builtin_tree(), BUILTIN[name])
     if name in _module_names() and hasattr(module := _module(name), "default_folder"):
         return Source(name, module.default_folder(environ).resolve(), format=name)
+    if name not in registered and _is_repository(name):
+        return Source(plain_name(name.rstrip("/")), Path(), format="audmodel", url=name)
     return registered.get(name) or _place(name)
+
+
+def plain_name(text: str) -> str:
+    """The end of a path as the name of a source: part of patterns, and of lines of listings."""
+    return re.sub(r"[^\w.-]+", "-", text.rpartition("/")[2]) or "root"
 
 
 def _place(text: str) -> Source:
@@ -151,5 +172,4 @@ def _place(text: str) -> Source:
             f"sources.py has registered, or {' or '.join(NAMED)}."
         )
     real = Path(path).resolve()
-    # The name is part of qualified model names, which are patterns and lines of listings too.
-    return Source(re.sub(r"[^\w.-]+", "-", real.name if real.is_dir() else real.stem) or "root", real)
+    return Source(plain_name(real.name if real.is_dir() else real.stem), real)

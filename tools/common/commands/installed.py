@@ -18,7 +18,7 @@ from ..reporting.stream import is_terminal, warn, write_all, write_text
 from ..reporting.verifying import WarningReporter, hashing_reporter
 from ..run.setup import MAX_JOBS
 from ..selection import Filters, idle_exclusions
-from .options import Parser, file_path, name_patterns, number, pattern_list
+from .options import Parser, add_param, file_path, name_patterns, number, pattern_list
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
@@ -45,6 +45,7 @@ def add_installed(parser: Parser) -> None:
         metavar="PAT[,PAT...]",
         help="not the models that match one of these patterns",
     )
+    add_param(narrow)
     narrow.add_argument(
         "--source",
         action="append",
@@ -91,7 +92,8 @@ def add_progress(parser: Parser) -> None:
 def chosen_installed(options: Any) -> Chosen:
     """The installed models that the options mean; receipts that are of no use are warned of."""
     patterns = name_patterns(options)
-    filters = Filters(patterns=patterns, exclude=tuple(options.exclude))
+    exclude, parameters = tuple(options.exclude), tuple(options.param)
+    filters = Filters(patterns=patterns, exclude=exclude, parameters=parameters)
     choice = choose_from(options.output_dir, filters, [_source(s) for s in options.source or ()])
     for doubt in idle_exclusions(choice.inventory.entries, filters):
         warn(f"warning: {doubt}")

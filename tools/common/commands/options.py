@@ -10,9 +10,12 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
+import msgspec
+
 from ..catalog import NAMED, SOURCE_VARIABLE, Choice, choose
-from ..errors import UsageError
+from ..errors import InvalidValueError, UsageError
 from ..gpu import FAMILIES
+from ..parameters import Condition, parse_condition
 from ..reporting.stream import write_text
 from ..selection import Filters, parse_list, split_patterns
 from ..variants import BACKEND_VARIABLES, DEFAULT_BACKEND, GPU_VARIABLES, wanted_variants
@@ -33,7 +36,9 @@ class _Formatter(argparse.HelpFormatter):
 class Parser(argparse.ArgumentParser):
     """An argument parser whose errors are one line, and whose values can come from the environment."""
 
-    def __init__(self, prog: str, description: str, epilog: str | None = None) -> None:
+    def __init__(
+        self, prog: str, description: str, epilog: str | None = None, own_version: bool = False
+    ) -> None:
         # Every argument is formatted once, to try it; to measure the terminal for that takes its time.
         formatter: Any = functools.partial(_Formatter, width=80)
         super().__init__(
@@ -43,7 +48,8 @@ class Parser(argparse.ArgumentParser):
             allow_abbrev=False,
             formatter_class=formatter,
         )
-        self.add_argument("--version", action="version", version=f"modelzoo {VERSION}")
+        if not own_version:
+            self.add_argument("--version", action="version", version=f"modelzoo {VERSION}")
         self._values: list[tuple[argparse.Action, Any]] = []
         self._one_of: tuple[str, ...] = ()
         self.from_environment: set[str] = set()
@@ -153,6 +159,14 @@ def byte_rate(text: str) -> float:
     return rate
 
 
+def condition(text: str) -> Condition:
+    """A type for options: what a parameter of a model has to be."""
+    try:
+        return parse_condition(text)
+    except InvalidValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def add_selection(parser: Parser) -> None:
     """The options by which every tool selects models."""
     one = parser.add_argument_group("selection", "exactly one of these").add_mutually_exclusive_group()
@@ -185,8 +199,21 @@ def add_selection(parser: Parser) -> None:
             metavar="PAT[,PAT...]",
             help=what,
         )
+    add_param(narrow)
     add_sources(parser)
     add_backend(parser)
+
+
+def add_param(to: argparse._ActionsContainer) -> None:
+    """The option that selects by parameters."""
+    to.add_argument(
+        "--param",
+        action="append",
+        type=condition,
+        default=[],
+        metavar="NAME=VALUE",
+        help="only models with this parameter, also NAME>=VALUE and other comparisons; can be repeated",
+    )
 
 
 def add_format(parser: Parser) -> None:
@@ -236,9 +263,12 @@ def chosen(options: Any, warn: Callable[[str], None]) -> Choice:
         frameworks=tuple(options.framework),
         licenses=tuple(options.license),
         tags=tuple(options.tag),
+        parameters=tuple(options.param),
     )
     variants = wanted_variants(options.backend, options.gpu)
     sources = with_urls(options)
+    if getattr(options, "offline", False):
+        sources = tuple(msgspec.structs.replace(source, offline=True) for source in sources)
     return choose(sources, filters, lambda message: warn(f"warning: {message}"), variants)
 
 

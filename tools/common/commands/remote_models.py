@@ -15,7 +15,7 @@ from ..reporting.stream import warn
 from ..requirements import LEVELS, ensure
 from ..run.plan import ModelPlan
 from ..run.setup import MAX_TIMEOUT, make_engine
-from ..sources import Registered, named, registered, zoo_dir
+from ..sources import Registered, as_repository, named, registered, zoo_dir
 from ..transfer.engine import Engine
 from .options import Parser, number
 from .urls import only_urls
@@ -105,7 +105,7 @@ def register_unknown(options: Any) -> None:
     zoo = zoo_dir()
     for text in wanted_sources(options.source or ()):
         known = text in NAMED or os.path.isdir(text) or named(registered(zoo), text)
-        if not known and _is_reference(text):
+        if not (known or as_repository(text)) and _is_reference(text):
             _register(text, options)
 
 

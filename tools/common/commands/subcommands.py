@@ -1,8 +1,8 @@
 """Tools that do several things: one module of the tool's folder is one subcommand.
 
 Such a module has `add_options(parser)` and `run(options)`, which returns the exit status; the first
-line of its docstring is its help. One with commands of its own has a `main`, like a tool. Only the
-module that is asked for is imported.
+line of its docstring is its help. If it has `OWN_VERSION`, `--version` is one of its own options. One
+with commands of its own has a `main`, like a tool. Only the module that is asked for is imported.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ def dispatch(tool: ModuleType, arguments: list[str], program: str) -> int:
     module = _module(tool, arguments[0])
     if hasattr(module, "main"):
         return int(module.main(arguments[1:], f"{program} {arguments[0]}"))
-    parser = Parser(f"{program} {arguments[0]}", _first_line(module))
+    own_version = getattr(module, "OWN_VERSION", False)
+    parser = Parser(f"{program} {arguments[0]}", _first_line(module), own_version=own_version)
     module.add_options(parser)
     return int(module.run(parser.parse(arguments[1:])))
 

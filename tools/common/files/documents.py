@@ -63,11 +63,11 @@ def parse_yaml(data: bytes) -> Any:
         raise CatalogError(f"is larger than {MAX_BYTES} bytes")
     try:
         text = data.decode("utf-8-sig")
-        if _is_suspicious(data):
+        if is_suspicious(data):
             _inspect(text)
         return _load(text)
     except yaml.YAMLError as error:
-        raise CatalogError(f"is not valid YAML: {_one_line(error)}") from None
+        raise CatalogError(f"is not valid YAML: {one_line(error)}") from None
     except (UnicodeDecodeError, ValueError, RecursionError) as error:
         raise CatalogError(f"is not valid YAML: {error}") from None
 
@@ -124,7 +124,7 @@ def _scalar(text: str) -> Any:
     return text
 
 
-def _is_suspicious(data: bytes) -> bool:
+def is_suspicious(data: bytes) -> bool:
     """Whether there may be something in it that has to be refused."""
     deep = data.count(b"[") + data.count(b"{") > MAX_DEPTH // 4
     return deep or _LONG_RUN in data.translate(_IN_RUNS) or any(sign in data for sign in b"&*!")
@@ -151,7 +151,8 @@ def _refuse(event: Any, problem: str) -> None:
     raise CatalogError(f"line {event.start_mark.line + 1}: {problem}")
 
 
-def _one_line(error: yaml.YAMLError) -> str:
+def one_line(error: yaml.YAMLError) -> str:
+    """What the parser says, with the line but without the text around it."""
     mark = getattr(error, "problem_mark", None)
     where = f"line {mark.line + 1}: " if mark else ""
     return where + " ".join((getattr(error, "problem", None) or str(error)).split())

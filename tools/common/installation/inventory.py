@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import stat
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -37,6 +38,7 @@ class Entry(msgspec.Struct, frozen=True):
     task_type: str = ""
     license_url: str = ""
     tags: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
 
     @property
     def root(self) -> Path:
@@ -57,6 +59,21 @@ class Entry(msgspec.Struct, frozen=True):
     def version(self) -> str | None:
         """The version, where the catalog told one."""
         return self.receipt.version
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """Its parameters, where its source told any."""
+        return self.receipt.parameters
+
+    @property
+    def family(self) -> str:
+        """What all versions of it are called together."""
+        return self.receipt.family
+
+    @property
+    def titles(self) -> tuple[str, ...]:
+        """Names that it shares with them."""
+        return self.receipt.titles
 
     def again(self) -> Receipt | None:
         """The receipt as it is now: another process may have written or removed it."""

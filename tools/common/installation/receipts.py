@@ -14,7 +14,7 @@ import stat
 import threading
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -60,6 +60,10 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     inputs: tuple[Input, ...]
     outputs: tuple[Installed, ...]
     steps: str = "[]"
+    parameters: dict[str, Any] = {}
+    family: str = ""
+    titles: tuple[str, ...] = ()
+    """These three: see Model."""
 
     @property
     def complete(self) -> bool:

@@ -57,11 +57,20 @@ def write_text(text: str) -> None:
 
 def warn(message: str) -> None:
     """A line on standard error; one that nobody can read any more is dropped."""
+    line = printable(message)
+    _say(ATTENTION.format(line) if _coloured() else line)
+
+
+def note(message: str) -> None:
+    """The same for what nobody has to worry about."""
+    _say(printable(message))
+
+
+def _say(line: str) -> None:
     if sys.stderr is None:  # print() would take standard output instead
         return
-    line = printable(message)
     try:
-        print(ATTENTION.format(line) if _coloured() else line, file=sys.stderr, flush=True)
+        print(line, file=sys.stderr, flush=True)
     except (OSError, ValueError):
         silence(sys.stderr)
 

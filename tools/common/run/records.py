@@ -43,6 +43,9 @@ def make_receipt(
         inputs=tuple(inputs.values()),
         outputs=tuple(outputs.values()),
         steps=steps_text(step for step in model.postprocessing if step in done),
+        parameters=model.parameters,
+        family=model.family,
+        titles=model.titles,
     )
 
 

@@ -41,10 +41,10 @@ class FileStore:
         if parts.netloc not in ("", "localhost"):
             problem = "names a host: a file URL is file:///path"
             raise TransferError(Reason.INVALID_CATALOG, problem, url=mask(url))
-        return OpenedFile(_path(parts.path), offset, validator)
+        return OpenedFile(local_path(parts.path), offset, validator)
 
 
-def _path(part: str) -> Path:
+def local_path(part: str) -> Path:
     """The path that Path.as_uri has made a URL of."""
     if os.name == "nt":
         from urllib.request import url2pathname  # knows drives, and imports half of the network

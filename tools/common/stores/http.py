@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urljoin
@@ -137,10 +137,30 @@ class HttpStore:
             url = target
         raise TransferError(Reason.SERVER_ERROR, f"more than {MAX_REDIRECTS} redirects", url=mask(url))
 
-    def _request(self, method: str, url: str, headers: dict[str, str]) -> Response:
+    def send(
+        self, method: str, url: str, headers: Mapping[str, str], body: Iterable[bytes] | None = None
+    ) -> Response:
+        """Ask for a change; raises TransferError unless it was made (2xx), or refused with 404 or 412.
+
+        No redirect is followed: it could lead to where nobody wants to write.
+        """
+        credential = self._credential(url)
+        own = credential.headers if credential else {}
+        response = self._request(method, url, {**headers, **own}, body)
+        dismiss(response)
+        if 300 <= response.status < 400:
+            problem = f"redirects a {method}, which is not followed"
+            raise TransferError(Reason.SERVER_ERROR, problem, url=mask(url))
+        if not (200 <= response.status < 300 or response.status in (404, 412)):
+            raise status_error(response, url, credential)
+        return response
+
+    def _request(
+        self, method: str, url: str, headers: dict[str, str], body: Iterable[bytes] | None = None
+    ) -> Response:
         with translated_errors(url):
             host_of(url)
-            return self._client.request(method, without_userinfo(url), HEADERS | headers)
+            return self._client.request(method, without_userinfo(url), HEADERS | headers, body)
 
     def _credential(self, url: str) -> Credential | None:
         """What proves who asks, looked up once for every host, user and password."""

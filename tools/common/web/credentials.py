@@ -110,7 +110,7 @@ def credential_for(url: str) -> Credential | None:
         return given
     variable = _token_variable(host)
     if token := os.environ.get(variable, "").strip():
-        return _bearer(variable, token, url)
+        return bearer(variable, token, url)
     hosts, _ = _netrc()
     if host.name not in hosts:
         return given
@@ -164,7 +164,8 @@ def no_credential() -> str:
     return "no credential was sent" + (f" ({problem})" if problem else "")
 
 
-def _bearer(variable: str, token: str, url: str) -> Credential:
+def bearer(variable: str, token: str, url: str) -> Credential:
+    """The credential of a token, called after where it comes from; TransferError for none of use."""
     if not re.fullmatch(r"[\x21-\x7e]+", token):
         problem = f"{variable} cannot be a token: it holds spaces or signs that no header may have"
         raise TransferError(Reason.ACCESS_DENIED, problem, url=mask(url))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
@@ -36,12 +36,15 @@ class HttpClient:
         self._local = threading.local()
         self._routes: dict[str, Route] = {}
 
-    def request(self, method: str, url: str, headers: Mapping[str, str]) -> Response:
+    def request(
+        self, method: str, url: str, headers: Mapping[str, str], body: Iterable[bytes] | None = None
+    ) -> Response:
         """The response to a URL without userinfo, its body unread; no redirect is followed."""
         pool, target = self._connect(url)
         return pool.urlopen(
             method,
             target,
+            body=body,
             headers=headers,
             redirect=False,
             retries=False,

@@ -1,0 +1,1 @@
+"""What publishing and loading cost, and whether they survive kills."""
