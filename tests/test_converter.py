@@ -296,5 +296,5 @@ def test_the_record_says_what_was_made_of_what(programs: Programs, tmp_path: Pat
     convert(programs, tmp_path, "--all")
     record = json.loads((tmp_path / "dl/.modelzoo/conversions/zoo/a.json").read_text())
     assert [i["path"] for i in record["inputs"]] == [str(tmp_path / "dl/public/a/model.onnx")]
-    made = {o["path"]: o["size"] for step in record["steps"].values() for o in step["outputs"]}
+    made = {o["path"]: o["stamp"]["size"] for step in record["steps"].values() for o in step["outputs"]}
     assert made == {f"{p}/a.{s}": 7 for p in ("FP16", "FP32") for s in ("bin", "xml")}

@@ -6,7 +6,9 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+import msgspec
 
 from ..cancel import Cancel
 from ..checksum import Checksum, file_checksum
@@ -19,7 +21,7 @@ ALGORITHM = "sha256"
 MAX_RECORD = 64 << 20  # bytes
 
 
-class Stamp(NamedTuple):
+class Stamp(msgspec.Struct, frozen=True):
     """What a file looks like without being read: its size, and what changes when it does."""
 
     size: int

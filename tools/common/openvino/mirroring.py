@@ -16,7 +16,7 @@ from ..errors import CatalogError, Reason, TransferError
 from ..files.claiming import claim
 from ..files.disk import storage_errors, sync, write_whole
 from ..files.partial import Partial, Provenance
-from ..files.paths import STATE_DIR
+from ..files.paths import STATE_DIR, require_safe
 from ..registry.patience import PatientStorage, patiently
 from ..registry.storage.objects import ObjectsStorage
 from ..stores import Settings
@@ -142,7 +142,8 @@ class MirroredFolder:
         self._records.write(name, data)
 
     def _have(self, name: str) -> _Copy:
-        """A file's copy, fetched unless it is here."""
+        """A file's copy, fetched unless it is here; raises UnsafePathError for what cannot be here."""
+        require_safe(name)
         while (copy := self._copy(name)) is None:
             with self._interruptible():
                 if (partial := claim(self.path / name)) is None:
@@ -187,7 +188,7 @@ class MirroredFolder:
             store.open(url, partial.size if known else 0, stamp.version) as opened,
             self._cancel.waking(opened.abort),
         ):
-            if (opened.size, opened.validator) != stamp:
+            if Stamp(opened.size or 0, opened.validator or "") != stamp:
                 problem = "has changed since it was listed"
                 raise TransferError(Reason.SIZE_MISMATCH, problem, url=mask(url))
             partial.begin(opened.offset, origin, ALGORITHM)
