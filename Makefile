@@ -40,8 +40,7 @@ check: $(TESTS) ## Format check, lint, types, and the layers of the package.
 	$(BIN)/lint-imports --no-cache
 
 interop: $(TESTS) $(FIFTYONE)/ready $(AUDMODEL)/ready $(OMZ)/ready $(PYTORCH)/ready ## Set up other programs in build/interop, and test that both share their folders.
-	FIFTYONE_PYTHON=$(FIFTYONE)/bin/python AUDMODEL_PYTHON=$(AUDMODEL)/bin/python \
-	  OPEN_MODEL_ZOO=$(OMZ) PYTORCH_PYTHON=$(PYTORCH)/bin/python \
+	FIFTYONE_PYTHON=$(FIFTYONE)/bin/python AUDMODEL_PYTHON=$(AUDMODEL)/bin/python OPEN_MODEL_ZOO=$(OMZ) PYTORCH_PYTHON=$(PYTORCH)/bin/python \
 	  $(BIN)/python -m pytest -m interop tests/interop
 
 bench: $(TESTS) ## Measure against other programs; writes benchmarks/RESULTS.md (half an hour).

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 import random
 import signal
 import sys
@@ -30,7 +29,7 @@ def main() -> int:
     # An exit, unlike the end by a signal, stops the servers and removes the files.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     repeats = options.repeats or (3 if options.quick else 5)
-    patience = 5.0 if options.quick else math.inf
+    patience = 5.0 if options.quick else 20.0
     wanted = [s for s in scenarios(options.quick) if not options.only or s.name in options.only]
     start, load_before = time.monotonic(), load()
     if wanted:

@@ -15,6 +15,7 @@ from .rounds import Result, Row
 from .scenarios import MIB, TREES
 from .targets import (
     MEMORY,
+    REMARKS,
     TARGETS,
     Target,
     best_verifying_peer,
@@ -80,7 +81,10 @@ def _target_row(target: Target, measured: float | None) -> tuple[str, str, str, 
     wanted = f"{target.ours} ≥ {target.ratio:g} × {target.other}"
     if measured is None:
         return target.scenario, wanted, _NOTHING, "not measured"
-    return target.scenario, wanted, f"{measured:.2f} ×", _verdict(measured / target.ratio)
+    verdict, remark = _verdict(measured / target.ratio), REMARKS.get((target.scenario, target.other))
+    if remark and measured < target.ratio:
+        verdict += f"; {remark}"
+    return target.scenario, wanted, f"{measured:.2f} ×", verdict
 
 
 def _memory_row(memory: int, where: str) -> tuple[str, str, str, str]:

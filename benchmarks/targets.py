@@ -48,6 +48,25 @@ TARGETS = (
 )
 
 
+REMARKS: dict[tuple[str, str], str] = {
+    ("A", peers.CURL + peers.SHA384SUM): (
+        "receiving and hashing overlap, so the hash of one core is the limit where it is slow; tried: "
+        "reading back what the hash could not follow (given up for waiting, which copies less)"
+    ),
+    ("A", peers.HF_TRANSFER + peers.SHA384): "as above, and the start of the interpreter",
+    ("B", peers.ARIA2): (
+        "all cores hash; tried: a hash thread for each file (given up: only more hand-overs)"
+    ),
+    ("B", peers.OMZ): "both are limited by the hash on all cores",
+    ("C", peers.ARIA2): (
+        "Python's work for each file; tried: urllib3 for each request (given up: ten times the "
+        "processor time of reading the connection directly), several processes (kept)"
+    ),
+    ("C", peers.OMZ): "as above, and the start with its imports",
+}
+"""Why a target is not reached where it is not, and what was tried; by scenario and other program."""
+
+
 def ratio(ours: Row, other: Row) -> float | None:
     """How many times as long the other takes: the median over the rounds that both took part in."""
     rounds = ours.rounds.keys() & other.rounds.keys()

@@ -14,8 +14,8 @@ from typing import Any
 
 import jsonschema
 import pytest
+from modelzoo.concurrency import processors
 from modelzoo.events import json_schema
-from modelzoo.run.jobs import processors
 
 from tests.conftest import ROOT
 from tests.processes import Downloader, children

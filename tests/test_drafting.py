@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import re
 import shlex
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import modelzoo
 import pytest
 import yaml
 from modelzoo.catalog import omz
+from modelzoo.drafting import draft_of_urls
+from modelzoo.errors import ModelZooError
 from modelzoo.model import Model
 
-from tests.conftest import ROOT, tool
-from tests.servers.faulty import FaultyServer, html_page, serve, status
+from tests.conftest import ROOT, TOOLS, tool
+from tests.servers.faulty import FaultyServer, html_page, serve, stall_after, status
 from tests.zoo import content, tree
 
 DATA, LABELS = content("draft", 3000), b"cat\ndog\n"
@@ -114,10 +120,47 @@ def test_bad_use(
     (tmp_path / "odd").mkdir()
     (tmp_path / "odd/a\\b").write_bytes(b"x")
     before = tree(tmp_path)
-    done = tool("sources", "new", *(a.format(faulty.url) for a in arguments), cwd=tmp_path, check=code)
-    assert problem in done.stderr
-    assert (done.stdout, done.stderr.count("\n")) == ("", 1)
-    assert tree(tmp_path) == before
+    for more in ([], ["-o", "new/tree"]):
+        arguments = [argument.format(faulty.url) for argument in arguments]
+        done = tool("sources", "new", *arguments, *more, cwd=tmp_path, check=code)
+        assert problem in done.stderr
+        assert (done.stdout, done.stderr.count("\n")) == ("", 1)
+        assert ".draft-" not in done.stderr
+        assert tree(tmp_path) == before
+
+
+def test_what_the_disk_refuses_names_no_folder_that_has_gone(
+    tmp_path: Path, faulty: FaultyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    faulty.add("/f", serve(DATA))
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(ModelZooError, match="space") as caught:
+        draft_of_urls("n", [f"sub/a.bin={faulty.url}/f"], tmp_path / "zoo", report=lambda event: None)
+    assert str(caught.value).startswith("sub/a.bin: ")
+    assert ".draft-" not in str(caught.value)
+    assert tree(tmp_path) == {}
+
+
+def test_an_interrupted_draft_leaves_nothing(tmp_path: Path, faulty: FaultyServer) -> None:
+    faulty.add("/f", stall_after(serve(DATA), 1000))
+    command = [
+        sys.executable,
+        TOOLS / "sources.py",
+        "new",
+        "n",
+        f"a.bin={faulty.url}/f",
+        "-o",
+        "new/tree",
+    ]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        faulty.wait_for(1)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (130, "sources.py: interrupted\n")
+    assert tree(tmp_path) == {}
 
 
 def test_a_place_that_is_no_folder(tmp_path: Path, faulty: FaultyServer) -> None:

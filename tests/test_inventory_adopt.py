@@ -57,6 +57,22 @@ def test_each_file_gets_an_answer(out: Path, tmp_path: Path, faulty: FaultyServe
     assert modelzoo.verify(output_dir=out).files == 4
 
 
+def test_models_of_which_nothing_is_here_are_only_counted(out: Path, tmp_path: Path) -> None:
+    for name in ("x", "y"):
+        add_model(
+            tmp_path / "zoo", name, model_config([file_entry("a.bin", A, "https://example.com/a")])
+        )
+    arguments = ["inventory", "adopt", "--source", tmp_path / "zoo", "-o", out]
+    printed = tool(*arguments, "--all", check=1).stdout
+    assert [line.split()[0] for line in printed.splitlines()[1:-1]] == ["m"] * 4
+    assert printed.endswith(" adopted, 0 of 3 models complete; nothing is here of 2 models.\n")
+    listed = json.loads(tool(*arguments, "--all", "--format=json", check=1).stdout)
+    assert [model["model"] for model in listed["models"]] == ["m", "x", "y"]
+    alone = tool(*arguments, "--name=x", check=1).stdout
+    assert alone.splitlines()[1].split() == ["x", "x/a.bin", "missing"]
+    assert alone.endswith("0 files adopted, 0 of 1 model complete.\n")
+
+
 def test_by_size_where_no_digest_is_known(tmp_path: Path) -> None:
     model = unproven(tmp_path / "zoo")
     path = tmp_path / "out" / "loose" / "w.bin"

@@ -94,7 +94,7 @@ def test_the_files_of_aws(asked: FaultyServer, tmp_path: Path, monkeypatch: pyte
         (steps.drop_connection(), Reason.NETWORK, True),
         (steps.truncate_after(steps.serve(bytes(1000)), 500), Reason.NETWORK, True),
     ],
-    ids=str,
+    ids=["403", "401", "404", "500", "503", "418", "dropped", "truncated"],
 )
 def test_errors(
     step: Any, reason: Reason, transient: bool, asked: FaultyServer, monkeypatch: pytest.MonkeyPatch

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ntpath
 import os
+import re
 import tempfile
 import unicodedata
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from modelzoo.errors import Reason, UnsafePathError
+from modelzoo.files import paths as paths_module
 from modelzoo.files.paths import PARTIAL_SUFFIX, STATE_DIR, clash, folded, safe_path
 
 # What hostile names are made of, mixed with any text.
@@ -62,6 +64,20 @@ def reserved_on_windows(part: str) -> bool:
     if hasattr(ntpath, "isreserved"):  # Python 3.13; the older way warns there
         return bool(ntpath.isreserved(part))
     return PureWindowsPath(part).is_reserved()
+
+
+NEARLY = ["con", "COM1", "Nul", "lpt1", "a", "B2", "_", "-", ".", "/", ".Download", ".json", "~1", " "]
+
+
+@given(st.lists(st.sampled_from([*NEARLY, STATE_DIR, "modelz~1", "é"]), max_size=6).map("".join))
+def test_a_name_accepted_at_a_glance_keeps_every_rule(name: str) -> None:
+    """The rules one by one accept it too, and names as models have them need no more."""
+    no_glance = re.compile(r"(?!)")
+    if paths_module._PLAIN.fullmatch(name):
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            monkeypatch.setattr(paths_module, "_PLAIN", no_glance)
+            safe_path(name)
+    assert paths_module._PLAIN.fullmatch("CLIP-ViT_B-32/v1.0/model.onnx")
 
 
 @settings(max_examples=600)

@@ -34,6 +34,9 @@ from tests.servers.artifactory import PASSWORD, TOKEN, USER, Artifactory
 
 QUICK = Times(renewal=0.05, expiry=0.4, poll=0.01)
 
+NO_YAML = object()
+"""A value that no document can hold."""
+
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
@@ -157,11 +160,11 @@ def test_folders_that_no_archive_can_hold(
         {"version": "v1.0.0"},
         {"version": "1.0.0-a/b"},
         {"version": "../1.0.0"},
-        {"params": {"x": object()}},
+        {"params": {"x": NO_YAML}},
         {"params": {"x": "\ud800"}},
-        {"meta": {"x": object()}},
+        {"meta": {"x": NO_YAML}},
     ],
-    ids=str,
+    ids=lambda given: str(given).replace(repr(NO_YAML), "an object"),
 )
 def test_what_is_refused(given: dict[str, Any], root: Path, storage: FolderStorage) -> None:
     with pytest.raises(ValueError, match=r".") as caught:

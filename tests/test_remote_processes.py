@@ -13,7 +13,7 @@ from pathlib import Path
 
 import modelzoo
 import pytest
-from modelzoo.run.jobs import processors
+from modelzoo.concurrency import processors
 from modelzoo.source_code import consent
 
 from tests.conftest import TOOLS, tool

@@ -154,10 +154,11 @@ def test_the_dry_run_says_what_code_would_bring(url: str, zoo: Path) -> None:
     tool("sources", "register", url)
     arguments = ["--name", "c,m", "--dry_run"]
     done = tool("downloader", *arguments, check=1)
-    assert "by code   me/src/c.bin" in done.stdout
+    assert "by code   me/src/c.bin, unknown size" in done.stdout
+    assert "; the code of sources would bring 1 of unknown size" in done.stdout
     assert "has not been allowed to run" in done.stderr
     done = tool("downloader", *arguments, "--trust_remote_code", "--progress_format=json")
-    assert json.loads(done.stdout)["models"][0]["by_code"] == ["me/src/c.bin"]
+    assert json.loads(done.stdout)["models"][0]["by_code"] == [{"path": "me/src/c.bin", "size": None}]
     done = tool("downloader", "--name", "c", "--offline", "--trust_remote_code", check=1)
     assert "the code of the source was not run: --offline" in done.stderr
     assert not (zoo / "me/src/c.bin").exists()

@@ -6,12 +6,15 @@ import json
 import os
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import modelzoo
 import pytest
+from modelzoo.cache.entries import Cache
+from modelzoo.cache.url_notes import UrlNote, UrlNotes
+from modelzoo.files.partial import Partial
 from modelzoo.run.outcome import Summary
 
 from tests.notebook import CONFIG, OTHER, WEIGHTS, Notebook, digest
@@ -178,6 +181,62 @@ def test_many_with_one_cache_fetch_once(notebook: Notebook, tmp_path: Path) -> N
     for thread in threads:
         thread.join(30)
     assert sorted(s.models[0].files[0].origin or "" for s in summaries) == ["cache", "cache", "network"]
+    assert len(notebook.server.requests) == 1
+
+
+def test_one_that_was_fetched_between_a_look_and_the_turn(
+    notebook: Notebook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notebook.urls = {"m/a.bin": f"{notebook.server.url}/weights"}
+    notebook.server.add("/weights", serve(WEIGHTS), status(500))
+    noted, others = Cache.noted, [tmp_path / "other"]
+
+    def overtaken(cache: Cache, addresses: Iterable[str]) -> UrlNote | None:
+        found = noted(cache, addresses)
+        here = threading.current_thread()
+        while others and here is not threading.main_thread():  # somebody does it all just then
+            modelzoo.download(notebook.models(), others.pop(), cache_dir=notebook.cache)
+        return found
+
+    monkeypatch.setattr(Cache, "noted", overtaken)
+    summary = modelzoo.download(notebook.models(), notebook.out, cache_dir=notebook.cache)
+    assert summary.models[0].files[0].origin == "cache"
+    assert len(notebook.server.requests) == 1
+
+
+def test_nobody_has_its_turn_before_the_note_is_written(
+    notebook: Notebook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notebook.urls = {"m/a.bin": f"{notebook.server.url}/weights"}
+    notebook.server.add("/weights", serve(WEIGHTS), status(500))
+    write, reserve_address, asked = UrlNotes.write, Cache.reserve_address, threading.Event()
+    origins: list[str | None] = []
+
+    def other() -> None:
+        try:
+            summary = modelzoo.download(notebook.models(), tmp_path / "b", cache_dir=notebook.cache)
+            origins.append(summary.models[0].files[0].origin)
+        finally:
+            asked.set()
+
+    thread = threading.Thread(target=other)
+
+    def telling(cache: Cache, address: str) -> Partial | None:
+        reservation = reserve_address(cache, address)
+        if reservation is None:
+            asked.set()
+        return reservation
+
+    def hesitant(notes: UrlNotes, note: UrlNote) -> None:
+        thread.start()
+        assert asked.wait(30), "the other one neither waits nor ends"
+        write(notes, note)
+
+    monkeypatch.setattr(Cache, "reserve_address", telling)
+    monkeypatch.setattr(UrlNotes, "write", hesitant)
+    modelzoo.download(notebook.models(), notebook.out, cache_dir=notebook.cache)
+    thread.join(30)
+    assert origins == ["cache"]
     assert len(notebook.server.requests) == 1
 
 

@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from modelzoo.concurrency import processors
 from modelzoo.events import ModelFileDownloadBegin, ModelFileDownloadProgress
 from modelzoo.installation.inputs import Input
 from modelzoo.model import ModelFile, Origin
-from modelzoo.run.jobs import processors
 
 from tests.notebook import CONFIG, OTHER, WEIGHTS, Notebook
 from tests.processes import Downloader

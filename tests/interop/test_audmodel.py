@@ -178,7 +178,7 @@ def test_both_write_the_same_bytes(shared: Shared, root: Path) -> None:
 
 def test_each_refuses_what_the_other_has_published(shared: Shared, root: Path) -> None:
     theirs = shared.they_publish(MLP, root)
-    with pytest.raises(RuntimeError, match="exists"):
+    with pytest.raises(RuntimeError, match="has this model already"):
         publish(shared.url, root, MLP)
     mine = publish(shared.url, root, LSTM)
     with pytest.raises(AssertionError, match="exists already"):

@@ -42,6 +42,7 @@ def _session(main: Callable[[list[str], str], int], arguments: Sequence[str], pr
 
 def _explained(act: Callable[[], int], program: str) -> int:
     """What `act` returns; a missing dependency becomes one line that helps."""
+    gc.set_threshold(100_000, 50, 50)  # nearly all that a run makes is needed to its end
     try:
         return act()
     except KeyboardInterrupt:  # while the modules are still being imported

@@ -6,7 +6,10 @@ The number grows while throughput does, the way congestion control finds a netwo
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
+from functools import cache
 from typing import Literal, NamedTuple
 
 Jobs = int | Literal["auto"]
@@ -23,6 +26,12 @@ GAIN = 1.1
 
 REST = 8
 """Windows for which a number is kept after more were of no use, or after trouble."""
+
+
+@cache
+def processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 class Sample(NamedTuple):

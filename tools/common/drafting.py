@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
-from .api import DownloadFailed
 from .cache.entries import Cache
 from .catalog import omz
 from .catalog.omz.config import ConfigReader
 from .catalog.urls import models_of, parse_entry
 from .checksum import Checksum, file_checksum, parse_checksum
-from .errors import CatalogError, Interrupted, UnsafePathError, UsageError
+from .errors import CatalogError, Interrupted, ModelZooError, Reason, UnsafePathError, UsageError
 from .events import Report
 from .files.disk import storage_error, storage_errors, walk, write_whole
 from .files.paths import STATE_DIR, safe_path
@@ -63,24 +63,33 @@ def draft_of_urls(
     num_attempts: int = 1,
     timeout: float = 60.0,
 ) -> str:
-    """The model.yml for `FILE=URL` entries, each of which is fetched once, into `tree` and removed.
+    """The model.yml for `FILE=URL` entries, each of which is fetched once, to the disk of `tree`.
 
-    Raises CatalogError for entries that make no sense, DownloadFailed or Interrupted.
+    Raises CatalogError for entries that make no sense, ModelZooError for what does not come, or
+    Interrupted. Nothing stays of it, and `tree` is not made.
     """
     (model,) = models_of([parse_entry(f"{name}/{entry}") for entry in entries], "draft")
     cache = None if cache_dir is None else Cache(cache_dir)
     engine = make_engine(report=report, cache=cache, attempts=num_attempts, timeout=timeout)
     with storage_errors(tree):
-        tree.mkdir(parents=True, exist_ok=True)
-        folder = tempfile.TemporaryDirectory(prefix=".draft-", dir=tree)
+        folder = tempfile.TemporaryDirectory(prefix=".draft-", dir=_what_is_there(tree))
     with folder:
         summary = fetch([model], Path(folder.name), EVERY_VARIANT, 1, engine)
     if summary.interrupted:
         raise Interrupted
-    if not summary.successful:
-        raise DownloadFailed(summary)
-    came = {file.name: file for file in summary.models[0].files}
+    (outcome,) = summary.models
+    if failed := next((file for file in outcome.files if not file.successful), None):
+        # The folder is gone, and nobody has to know where it was.
+        problem = (failed.message or "did not come").replace(folder.name, str(tree))
+        raise ModelZooError(f"{failed.name}: {problem}", failed.reason or Reason.NETWORK)
+    came = {file.name: file for file in outcome.files}
     return _text(name, list(_of_model(model, came)))
+
+
+def _what_is_there(tree: Path) -> Path:
+    """The folder, or the nearest one above it that exists."""
+    place = tree.absolute()
+    return next(path for path in (place, *place.parents) if os.path.lexists(path))
 
 
 def _of_model(model: Model, came: Mapping[str, Any]) -> Iterator[File]:

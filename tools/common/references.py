@@ -11,7 +11,7 @@ from urllib.parse import quote, unquote, urlsplit
 import msgspec
 
 from .errors import UsageError
-from .files.paths import ARCHIVES, archive_format, archive_stem
+from .files.paths import ARCHIVES, LISTS, archive_format, archive_stem
 from .web.credentials import github_api, host_of, mask
 
 _USER = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]*")
@@ -71,7 +71,7 @@ class ArchiveReference(msgspec.Struct, frozen=True):
 
 
 class LocalReference(msgspec.Struct, frozen=True):
-    """A folder or an archive on this machine, by its absolute path."""
+    """A folder, an archive or a list of URLs on this machine, by its absolute path."""
 
     path: str
 
@@ -82,8 +82,10 @@ class LocalReference(msgspec.Struct, frozen=True):
 
     @property
     def default_name(self) -> str:
-        """The folder's name, or the archive's stem."""
-        return archive_stem(os.path.basename(self.path))
+        """The folder's name, or the stem of the archive or the list."""
+        name = archive_stem(os.path.basename(self.path))
+        stem, ending = os.path.splitext(name)
+        return stem if ending in LISTS else name
 
     @property
     def key(self) -> str:
@@ -115,7 +117,7 @@ def _refusal(text: str) -> str:
     return (
         f'"{mask(text)}" is no reference to a source: expected https://github.com/<user>/<repo>, '
         "with /tree/<branch> or /commit/<sha>, the short form <user>/<repo>[/<ref>], the URL of an "
-        f"archive ({', '.join(ARCHIVES)}), or a folder or archive that exists"
+        f"archive ({', '.join(ARCHIVES)}), or a folder, archive or list of URLs that exists"
     )
 
 

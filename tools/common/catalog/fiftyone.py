@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 from ..errors import CatalogError
 from ..files.paths import ARCHIVES, MANIFEST, archive_format, archive_stem, clash, is_code
 from ..model import TASK_TYPES, DownloadModel, Model, ModelFile, Origin, Step, UnpackArchive
-from ..stores import require_known
+from ..stores import require_usable
 from ..versions import fiftyone_name, versioned_filename, versioned_name
 from .manifest import ManifestFile
 
@@ -135,11 +135,12 @@ class _Reader:
     def _url_origin(self, url: str) -> Origin:
         """A URL, or a path relative to the manifest."""
         try:
-            if scheme := urlsplit(url).scheme:
-                require_known(scheme)
+            relative = "://" not in url and not urlsplit(url).scheme
+            if not relative:
+                require_usable(url)
         except ValueError as error:
             raise self._error("manager.config.url", f"cannot be used: {error}") from None
-        if not scheme:
+        if relative:
             self._file.safe_file(url, self._number, "manager.config.url")
         return Origin(url, self._file.base)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import operator
 import os
 import stat
 import struct
@@ -81,12 +82,12 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     titles: tuple[str, ...]
 
 
-_SHARED = Entry.__struct_fields__[5:]  # with Model
+_shared = operator.attrgetter(*Entry.__struct_fields__[5:])  # with Model
 
 
 def entry_of(model: Model, config: str) -> Entry:
     """The entry of a model whose bytes have no place yet."""
-    return Entry(config, b"", b"", (), None, *(getattr(model, field) for field in _SHARED))
+    return Entry(config, b"", b"", (), None, *_shared(model))
 
 
 class Directory(msgspec.Struct, array_like=True):

@@ -132,7 +132,10 @@ class ManifestFile:
     def version(self, number: int) -> str | None:
         """The version of a model as text, as it is written where it is a number; None for none."""
         declared = self.manifest.models[number]
-        key, raw = f"models[{number}].version", bytes(declared.version)
+        raw = bytes(declared.version)
+        if raw == b"null":  # which most are, and a manifest can have very many
+            return None
+        key = f"models[{number}].version"
         if _NUMBER.fullmatch(raw):
             text: Any = raw.decode()
         else:

@@ -17,17 +17,15 @@ from ..checksum import LENGTHS, Checksum, make_checksum, parse_checksum
 from ..errors import CatalogError, UnsafePathError
 from ..files.bounded import read_bounded
 from ..files.documents import read_yaml
-from ..files.paths import clash, safe_path
+from ..files.paths import TEXT_LISTS, YAML_LISTS, clash, safe_path
 from ..model import Model, ModelFile, Origin
-from ..stores import require_known
-from ..web.credentials import host_of
+from ..stores import require_usable
 from .omz.config import MODEL_NAME, convert
 
 FORMAT = "URL list"
 MAX_TEXT = 16 << 20  # bytes
 SHAPE = "NAME/FILE=URL[#ALGORITHM=DIGEST][&size=BYTES]"
 
-_TEXT, _YAML = (".txt", ".lst"), (".yml", ".yaml")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]+://[^/\s]|file:///")
 _HEAD = 1 << 16  # bytes of a YAML file in which its key has to come
 
@@ -61,18 +59,18 @@ class _List(msgspec.Struct, forbid_unknown_fields=True):
 def recognises(path: Path) -> bool:
     """Whether this is a file that can be a list of URLs, or a folder that holds one as its list."""
     path = _list_at(path)
-    if path.suffix in _YAML and os.path.isfile(path):
+    if path.suffix in YAML_LISTS and os.path.isfile(path):
         try:
             with path.open("rb") as file:
                 return re.search(rb"^models[ ]*:", file.read(_HEAD), re.M) is not None
         except OSError as error:
             raise CatalogError(f"cannot be read: {error.strerror}", file=str(path)) from None
-    return path.suffix in _TEXT and os.path.isfile(path)
+    return path.suffix in TEXT_LISTS and os.path.isfile(path)
 
 
 def _list_at(path: Path) -> Path:
     """The list itself: in a folder, as a repository is one, the file that is called `models`."""
-    inside = (path / f"models{suffix}" for suffix in (*_YAML, *_TEXT))
+    inside = (path / f"models{suffix}" for suffix in (*YAML_LISTS, *TEXT_LISTS))
     return next(filter(os.path.isfile, inside), path)
 
 
@@ -80,7 +78,7 @@ def load(path: Path, source: str, warn: Warn) -> list[Model]:
     """The models of a list in its order; raises CatalogError."""
     path = _list_at(path).resolve()
     try:
-        if path.suffix in _YAML:
+        if path.suffix in YAML_LISTS:
             return list(_models_of_yaml(path, source))
         return models_of(_entries(_lines(path), str(path)), source)
     except CatalogError as error:
@@ -226,9 +224,5 @@ def _origin(url: str) -> Origin:
     """Raises ValueError for what is no URL that a store could be asked for."""
     if not _SCHEME.match(url) or not url.isprintable() or " " in url:
         raise ValueError("is not a URL with a scheme, such as https://, file:/// or hf://")
-    try:
-        host_of(url)
-    except ValueError as error:
-        raise ValueError(f"is not a URL: {error}") from None
-    require_known(url.partition(":")[0])
+    require_usable(url)
     return Origin(url)

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from ..cache.entries import Cache
+from ..concurrency import processors
 from ..errors import Interrupted, UsageError
 from ..files.disk import write_whole
 from ..reporting.json import JsonReporter, document
 from ..reporting.stream import is_terminal, warn, write_all, write_text
 from ..reporting.text import TextReporter
-from ..run.jobs import processors, run
+from ..run.jobs import run
 from ..run.outcome import Summary
 from ..run.plan import ModelPlan, make_plans
 from ..run.setup import (

@@ -36,6 +36,13 @@ class Row(msgspec.Struct, frozen=True):
     sources: list[str]
 
 
+class Brought(msgspec.Struct, frozen=True):
+    """What the code of a source would bring; `size` in bytes, as the source announces it."""
+
+    path: str
+    size: int | None
+
+
 class ModelRows(msgspec.Struct, frozen=True):
     """One model and its files."""
 
@@ -43,8 +50,7 @@ class ModelRows(msgspec.Struct, frozen=True):
     source: str
     output_dir: str
     files: list[Row]
-    by_code: list[str] = []
-    """Paths of what the code of its source would bring."""
+    by_code: list[Brought] = []
 
 
 class DryRun(msgspec.Struct, frozen=True):
@@ -125,9 +131,11 @@ def _guessed(row: Row, plan: ModelPlan, file: FilePlan, estimates: Estimates) ->
     return msgspec.structs.replace(row, size=estimate, missing=missing, estimated=True)
 
 
-def _by_code(plan: ModelPlan) -> list[str]:
+def _by_code(plan: ModelPlan) -> list[Brought]:
     steps = [step for step in plan.steps if isinstance(step, DownloadModel)]
-    return [] if plan.finished else [plan.model.path_of(step.file) for step in steps]
+    if plan.finished:
+        return []
+    return [Brought(plan.model.path_of(step.file), step.announced) for step in steps]
 
 
 def _state(file: FilePlan, cache: Cache | None) -> tuple[str, int | None]:
@@ -188,13 +196,32 @@ def as_text(found: DryRun) -> str:
     lines = []
     for model in found.models:
         lines += [model.model, *map(_line, model.files)]
-        lines += [f"  {'by code':<9} {path}, unknown size" for path in model.by_code]
+        lines += [_line_by_code(brought) for brought in model.by_code]
     fetched = found.missing - found.cached
     cached = f", {found.cached} bytes copied from the cache" if found.cached else ""
     guess = f", of which {readable(found.estimated)} are an estimate" if found.estimated else ""
-    more = f"; the sizes of {found.unknown_sizes} files are unknown" if found.unknown_sizes else ""
-    lines.append(f"{fetched} bytes ({readable(fetched)}) would be fetched{guess}{cached}{more}.")
+    n, more = found.unknown_sizes, ""
+    if n:
+        more = f"; the sizes of {n} files are unknown" if n > 1 else "; the size of 1 file is unknown"
+    code = _in_words([brought for model in found.models for brought in model.by_code])
+    lines.append(f"{fetched} bytes ({readable(fetched)}) would be fetched{guess}{cached}{more}{code}.")
     return "".join(f"{line}\n" for line in lines)
+
+
+def _in_words(by_code: Sequence[Brought]) -> str:
+    """What is to be said of all that code would bring."""
+    known = [brought.size for brought in by_code if brought.size is not None]
+    about = f" about {readable(sum(known))}" if known else ""
+    unknown = len(by_code) - len(known)
+    of_unknown = f"{' and' if known else ''} {unknown} of unknown size" if unknown else ""
+    return f"; the code of sources would bring{about}{of_unknown}" if by_code else ""
+
+
+def _line_by_code(brought: Brought) -> str:
+    size = (
+        "unknown size" if brought.size is None else f"about {brought.size} bytes (as its source says)"
+    )
+    return f"  {'by code':<9} {brought.path}, {size}"
 
 
 def _line(row: Row) -> str:

@@ -184,6 +184,8 @@ class Partial:
         with self._lock:
             if start > self.size:
                 self._later.add(start, start + len(data))
+                if self._hasher is not None:
+                    self._hasher.detach()  # several threads write
                 return
             self.size = max(self.size, start + len(data))
             if self._later:

@@ -24,9 +24,15 @@ ARCHIVES = {
 }  # fmt: skip
 """How the names of archives end, and their formats."""
 
+TEXT_LISTS, YAML_LISTS = (".txt", ".lst"), (".yml", ".yaml")
+LISTS = (*TEXT_LISTS, *YAML_LISTS)
+"""How the names of lists of URLs end."""
+
 _CODE = (".py", ".pyc", ".pyo", ".pyd")
 
 _RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³]) *(\..*)?", re.I)
+_PART = r"(?!con|prn|aux|nul|com|lpt)\w(?:[\w.-]*[\w-])?"
+_PLAIN = re.compile(rf"(?!.*\.download){_PART}(?:/{_PART})*", re.A | re.I)
 _OURS = re.compile(rf"{re.escape(STATE_DIR)}|modelz~[0-9]+", re.I)
 _INVISIBLE = ("Cc", "Cf", "Cs", "Zl", "Zp")
 _NOT_ON_WINDOWS = frozenset('<>:"|?*')
@@ -55,6 +61,9 @@ def safe_path(name: str) -> PurePosixPath:
 
 def require_safe(name: str) -> None:
     """Raise UnsafePathError, with the rule it breaks, for a name that is no safe relative path."""
+    # Most names keep all of the rules below at a glance; a source can have hundreds of thousands.
+    if len(name) <= 200 and _PLAIN.fullmatch(name):
+        return
     # A very long path cannot be created on most systems and would fail only halfway through a run.
     if not name or len(name) > 1024:
         raise UnsafePathError(name[:80], "must have 1 to 1024 characters")

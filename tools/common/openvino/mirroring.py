@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, wait
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
@@ -117,8 +120,24 @@ class MirroredFolder:
         path = self.path / name
         with storage_errors(path):
             checksum = file_checksum(path, ALGORITHM)
-        self._files.upload(name, path, checksum, lambda sent: self._cancel.check())
+        upload = partial(self._files.upload, name, path, checksum, lambda sent: self._cancel.check())
+        self._leaving_behind(upload)
         return checksum
+
+    def _leaving_behind(self, act: Callable[[], None]) -> None:
+        """Do what cannot be woken and may wait for a minute; a stopped run goes on without it."""
+        ended: Future[None] = Future()
+
+        def work() -> None:
+            try:
+                ended.set_result(act())
+            except BaseException as error:
+                ended.set_exception(error)
+
+        threading.Thread(target=work, name="modelzoo-upload", daemon=True).start()
+        while not wait([ended], POLL).done:
+            self._cancel.check()
+        ended.result()
 
     def write(self, name: str, data: bytes) -> None:
         """See ModelFolder.write."""
@@ -146,12 +165,12 @@ class MirroredFolder:
         require_safe(name)
         while (copy := self._copy(name)) is None:
             with self._interruptible():
-                if (partial := claim(self.path / name)) is None:
+                if (reserved := claim(self.path / name)) is None:
                     self._cancel.sleep(POLL)  # another process fetches it
                     continue
-                with partial:
+                with reserved:
                     if self._copy(name) is None:
-                        self._fetch(name, partial)
+                        self._fetch(name, reserved)
         return copy
 
     def _copy(self, name: str) -> _Copy | None:
@@ -171,31 +190,31 @@ class MirroredFolder:
             write_whole(path, msgspec.json.encode(copy))
         return copy
 
-    def _fetch(self, name: str, partial: Partial) -> None:
+    def _fetch(self, name: str, reserved: Partial) -> None:
         def attempt() -> None:
-            self._receive(name, partial)
+            self._receive(name, reserved)
 
         patiently(attempt, ATTEMPTS, self._tell, self._cancel.sleep)
-        checksum = partial.checksum()
-        self._note(name, checksum, partial.finish())
+        checksum = reserved.checksum()
+        self._note(name, checksum, reserved.finish())
 
-    def _receive(self, name: str, partial: Partial) -> None:
+    def _receive(self, name: str, reserved: Partial) -> None:
         stamp, url = self._listed[name], self._files.origin(name)
         origin = Provenance(url, stamp.version)
-        known = partial.provenance == origin and not partial.gapped
+        known = reserved.provenance == origin and not reserved.gapped
         store = ObjectsStore(_SETTINGS.timeout)
         with (
-            store.open(url, partial.size if known else 0, stamp.version) as opened,
+            store.open(url, reserved.size if known else 0, stamp.version) as opened,
             self._cancel.waking(opened.abort),
         ):
             if Stamp(opened.size or 0, opened.validator or "") != stamp:
                 problem = "has changed since it was listed"
                 raise TransferError(Reason.SIZE_MISMATCH, problem, url=mask(url))
-            partial.begin(opened.offset, origin, ALGORITHM)
+            reserved.begin(opened.offset, origin, ALGORITHM)
             for piece in opened:
-                partial.write(piece)
-        if partial.size != stamp.size:
-            problem = f"expected {stamp.size} bytes, {partial.size} came"
+                reserved.write(piece)
+        if reserved.size != stamp.size:
+            problem = f"expected {stamp.size} bytes, {reserved.size} came"
             raise TransferError(Reason.SIZE_MISMATCH, problem, url=mask(url), transient=True)
 
     @contextlib.contextmanager

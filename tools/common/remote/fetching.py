@@ -11,8 +11,10 @@ from pathlib import Path
 
 import msgspec
 
+from ..catalog import urls
 from ..errors import CatalogError, ModelZooError, Reason, TransferError, UnsafePathError
 from ..files.archives import MAX_ENTRIES, unpack
+from ..files.bounded import read_bounded
 from ..files.disk import storage_errors, walk
 from ..files.paths import archive_format, archive_stem, safe_path
 from ..model import ModelFile, Origin
@@ -41,6 +43,9 @@ def fetch(reference: Reference, staging: Path, engine: Engine) -> Fetched:
         if isinstance(reference, LocalReference) and not os.path.isfile(reference.path):
             _copy(Path(reference.path), content)
             return Fetched(content, None)
+        if isinstance(reference, LocalReference) and urls.recognises(Path(reference.path)):
+            _copy_list(Path(reference.path), content)
+            return Fetched(content, None)
         name, url = _archive(reference)
         checksum = _bring(reference, name, url, staging, engine)
         try:
@@ -60,7 +65,7 @@ def _archive(reference: Reference) -> tuple[str, str]:
         return "source.zip", reference.archive_url
     path = reference.path if isinstance(reference, LocalReference) else reference.url.partition("?")[0]
     if archive_format(path) is None:
-        raise ModelZooError(f"{mask(path)} is neither a folder nor an archive that can be unpacked")
+        raise ModelZooError(f"{mask(path)} is no folder, archive or list of URLs")
     return "source" + path[len(archive_stem(path)) :].lower(), reference.url
 
 
@@ -141,6 +146,12 @@ def _copy(source: Path, content: Path) -> None:
     except PermissionError as error:
         where = str(Path(error.filename))
         raise CatalogError(f"cannot be read: {error.strerror}", file=where) from None
+
+
+def _copy_list(source: Path, content: Path) -> None:
+    """Copy a list of URLs to where a folder has its own; raises CatalogError."""
+    data = read_bounded(source, urls.MAX_TEXT)
+    (content / f"models{source.suffix}").write_bytes(data)
 
 
 def _entries(source: Path) -> Iterator[tuple[Path, str]]:

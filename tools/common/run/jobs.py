@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -69,11 +68,6 @@ def _limit(
     # All models that need nothing count as one: they only have to be told of.
     pending = sum(len(plan.files) or 1 for plan in plans if not plan.settled)
     return Fixed(min(-(-jobs // members), pending + 1))
-
-
-def processors() -> int:
-    """How many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def _report_begin(plans: Sequence[ModelPlan], shortage: StorageError | None, engine: Engine) -> None:

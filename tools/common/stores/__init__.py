@@ -1,13 +1,15 @@
 """Stores move bytes: one module per URL scheme, all with the same one verb, `open`.
 
-A module names its schemes in `SCHEMES` and makes a store with `create(settings)`. Nothing else has
-to be changed to add one.
+A module names its schemes in `SCHEMES` and makes a store with `create(settings)`; where not every URL
+of its scheme can name a file, its `check(url)` raises ValueError. Nothing else has to be changed to
+add one.
 """
 
 from __future__ import annotations
 
 import contextlib
 import importlib
+import re
 from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any, Protocol, runtime_checkable
@@ -17,7 +19,7 @@ import msgspec
 
 from ..checksum import Checksum
 from ..errors import Reason, TransferError
-from ..web.credentials import mask
+from ..web.credentials import host_of, mask
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -105,8 +107,24 @@ def _modules() -> dict[str, Any]:
     return {scheme: module for module in modules for scheme in module.SCHEMES}
 
 
-def require_known(scheme: str) -> None:
-    """Raise ValueError where no store serves URLs of this scheme."""
+_PLAIN = re.compile(r"https?://[0-9A-Za-z.-]+(:[0-9]{1,4})?/[!-Z\\^-~]*")
+"""Most URLs of catalogs: there is nothing about them to be looked at more closely."""
+
+
+def require_usable(url: str) -> None:
+    """Raise ValueError for a URL that no store could be asked for, as far as itself can tell."""
+    if _PLAIN.fullmatch(url):
+        return
+    try:
+        scheme = host_of(url).scheme
+    except ValueError as error:
+        raise ValueError(f"is not a URL: {error}") from None
+    _require_known(scheme)
+    if check := getattr(_modules()[scheme], "check", None):
+        check(url)
+
+
+def _require_known(scheme: str) -> None:
     if scheme not in _modules():
         known = ", ".join(sorted(_modules()))
         raise ValueError(f'no store for URLs of scheme "{scheme}", known are {known}')
@@ -133,7 +151,7 @@ class Stores:
         except ValueError:
             raise TransferError(Reason.INVALID_CATALOG, "is not a usable URL", url=mask(url)) from None
         try:
-            require_known(scheme)
+            _require_known(scheme)
         except ValueError as error:
             raise TransferError(Reason.INVALID_CATALOG, str(error), url=mask(url)) from None
         module = _modules()[scheme]

@@ -28,6 +28,12 @@ def create(settings: Settings) -> FileStore:
     return FileStore()
 
 
+def check(url: str) -> None:
+    """Raise ValueError for a file of another machine."""
+    if urlsplit(url).netloc not in ("", "localhost"):
+        raise ValueError("names a host: a file URL is file:///path")
+
+
 class FileStore:
     """Opens local files; the validator is made of size and modification time."""
 
@@ -37,11 +43,11 @@ class FileStore:
         self, url: str, offset: int = 0, validator: str | None = None, stop: int | None = None
     ) -> OpenedFile:
         """See Store.open."""
-        parts = urlsplit(url)
-        if parts.netloc not in ("", "localhost"):
-            problem = "names a host: a file URL is file:///path"
-            raise TransferError(Reason.INVALID_CATALOG, problem, url=mask(url))
-        return OpenedFile(local_path(parts.path), offset, validator)
+        try:
+            check(url)
+        except ValueError as error:
+            raise TransferError(Reason.INVALID_CATALOG, str(error), url=mask(url)) from None
+        return OpenedFile(local_path(urlsplit(url).path), offset, validator)
 
 
 def local_path(part: str) -> Path:

@@ -26,6 +26,18 @@ def create(settings: Settings) -> GoogleDriveStore:
     return GoogleDriveStore(HttpStore(settings), base.rstrip("/"), settings.timeout)
 
 
+def check(url: str) -> None:
+    """Raise ValueError where a URL names no file."""
+    _file_id(url)
+
+
+def _file_id(url: str) -> str:
+    parts = urlsplit(url)
+    if not re.fullmatch(r"[\w-]+", parts.netloc, re.ASCII) or parts.path or parts.query:
+        raise ValueError("names no file: gdrive:// is followed by the file's id")
+    return parts.netloc
+
+
 class GoogleDriveStore:
     """Asks for a file, answers the confirmation page once, and tells quota pages apart."""
 
@@ -38,10 +50,10 @@ class GoogleDriveStore:
         self, url: str, offset: int = 0, validator: str | None = None, stop: int | None = None
     ) -> OpenedUrl:
         """See Store.open."""
-        file_id = urlsplit(url).netloc
-        if not re.fullmatch(r"[\w-]+", file_id, re.ASCII):
-            problem = "names no file: gdrive:// is followed by the file's id"
-            raise TransferError(Reason.INVALID_CATALOG, problem, url=mask(url))
+        try:
+            file_id = _file_id(url)
+        except ValueError as error:
+            raise TransferError(Reason.INVALID_CATALOG, str(error), url=mask(url)) from None
         query = urlencode({"id": file_id, "export": "download", "confirm": "t"})
         asked = f"{self._base}/download"
         opened = self._http.open(f"{asked}?{query}", offset, validator, stop)

@@ -6,7 +6,7 @@ import contextlib
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from http import HTTPStatus
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 from urllib.parse import urljoin
 
 from ..checksum import CHUNK
@@ -24,10 +24,8 @@ from ..web.credentials import (
 )
 from ..web.http_client import HttpClient
 from ..web.http_errors import translated_errors
+from ..web.kept_connections import Response
 from . import Settings
-
-if TYPE_CHECKING:
-    from urllib3 import BaseHTTPResponse as Response
 
 SCHEMES = ("http", "https")
 HEADERS = {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity"}

@@ -38,6 +38,11 @@ def create(settings: Settings) -> HuggingFaceStore:
     return HuggingFaceStore(HttpStore(settings), hub_endpoint())
 
 
+def check(url: str) -> None:
+    """Raise ValueError where a URL names no file of the hub."""
+    _read(url)
+
+
 class HuggingFaceStore:
     """Asks the hub over HTTP. What it says is about the hub's URL, which a person can open."""
 
@@ -108,6 +113,13 @@ class HuggingFaceStore:
 
 def _place(url: str) -> _Place:
     """What the URL means; TransferError when it is not clear."""
+    try:
+        return _read(url)
+    except ValueError as error:
+        raise TransferError(Reason.INVALID_CATALOG, str(error), url=mask(url)) from None
+
+
+def _read(url: str) -> _Place:
     parts = urlsplit(url)
     first, *rest = (parts.netloc + parts.path).split("/")
     at, revision = "", ""
@@ -119,11 +131,9 @@ def _place(url: str) -> _Place:
     fits = all(map(_SEGMENT.fullmatch, repository)) and _is_path(file)
     fits = fits and (_is_path(revision) if at else True)
     if not fits or parts.query or parts.fragment:
-        problem = "names no file of the hub: expected hf://owner/name[@revision]/file"
-        raise TransferError(Reason.INVALID_CATALOG, problem, url=mask(url))
+        raise ValueError("names no file of the hub: expected hf://owner/name[@revision]/file")
     if first in ("datasets", "spaces"):
-        problem = "is not about a model: only repositories of models can be asked for"
-        raise TransferError(Reason.INVALID_CATALOG, problem, url=mask(url))
+        raise ValueError("is not about a model: only repositories of models can be asked for")
     return _Place("/".join(repository), revision or "main", file)
 
 

@@ -11,6 +11,7 @@ import functools
 import msgspec
 
 from ..cache.entries import Cache
+from ..cache.url_notes import UrlNote
 from ..errors import StorageError, TransferError
 from ..events import Notice
 from ..stores import Published, Publisher
@@ -25,14 +26,19 @@ def bring_unpublished(job: Job, engine: Engine) -> Waits[Delivery]:
     """Bring such a file home; raises TransferError, StorageError or Interrupted."""
     if job.before and not engine.force and (found := adopt(job)):
         return found
-    if found := (yield from from_cache(job, engine)):
+    seen = noted(job, engine)
+    if found := (yield from from_cache(job, engine, seen)):
         return found
-    return (yield from fetch(job, engine))
+    return (yield from fetch(job, engine, seen))
 
 
-def from_cache(job: Job, engine: Engine) -> Waits[Delivery | None]:
-    """The file as its URL gave it before, None when that is not kept, or broken."""
-    note = engine.cache.noted(job.addresses) if engine.cache else None
+def noted(job: Job, engine: Engine) -> UrlNote | None:
+    """What the cache remembers of the file's URLs."""
+    return engine.cache.noted(job.addresses) if engine.cache else None
+
+
+def from_cache(job: Job, engine: Engine, note: UrlNote | None) -> Waits[Delivery | None]:
+    """The file as the note says that its URL gave it, None when that is not kept, or broken."""
     if note is None or job.file.size not in (None, note.size):
         return None
     file = msgspec.structs.replace(job.file, size=note.size, checksum=note.checksum)
@@ -47,8 +53,11 @@ def from_cache(job: Job, engine: Engine) -> Waits[Delivery | None]:
     )
 
 
-def fetch(job: Job, engine: Engine) -> Waits[Delivery]:
-    """The file from its origin, even where another version is here; it is remembered then."""
+def fetch(job: Job, engine: Engine, seen: UrlNote | None) -> Waits[Delivery]:
+    """The file from its origin, even where another version is here; it is remembered then.
+
+    `seen` is the note that was of no use: whoever has written another one since then has fetched it.
+    """
     job = yield from _with_published(job, engine)
     if engine.cache is None:
         return (yield from bring(job, engine))
@@ -58,25 +67,39 @@ def fetch(job: Job, engine: Engine) -> Waits[Delivery]:
             delivery = msgspec.structs.replace(delivery, url=mask(job.origins[0].url))
         remember(job, delivery, engine.cache, engine)
         return delivery
-    return (yield from _fetch_in_turn(job, engine, engine.cache))
+    return (yield from _fetch_in_turn(job, engine, engine.cache, seen))
 
 
-def _fetch_in_turn(job: Job, engine: Engine, cache: Cache) -> Waits[Delivery]:
-    """Fetch it unless another process that has this cache does so meanwhile."""
-    addresses = job.addresses
-    seen = cache.noted(addresses)
+def _fetch_in_turn(job: Job, engine: Engine, cache: Cache, seen: UrlNote | None) -> Waits[Delivery]:
+    """Fetch it unless another process that has this cache does so meanwhile, or has just done it."""
+    address = job.addresses[0]
     try:
-        reservation = yield from take_turns(lambda: cache.reserve_address(addresses[0]), job, engine)
+        reservation = yield from take_turns(lambda: cache.reserve_address(address), job, engine)
     except StorageError as error:
         if cache.first_failure(error.reason):
             engine.report(Notice(message=f"the cache cannot be used: {error}"))
         return (yield from bring(job, engine))
     with reservation:
-        if cache.noted(addresses) != seen and (found := (yield from from_cache(job, engine))):
+        now = noted(job, engine)
+        if now != seen and (found := (yield from from_cache(job, engine, now))):
             return found
         delivery = yield from bring(job, engine)
-        keep(job, delivery, engine, cache, reservation)
+        yield from _keep(job, delivery, engine, cache)
         return delivery
+
+
+def _keep(job: Job, delivery: Delivery, engine: Engine, cache: Cache) -> Waits[None]:
+    """Keep it and note that, while nobody else can have the address: they would fetch it again."""
+    if (checksum := delivery.checksum) is None:  # one that nobody knows anything about was adopted
+        return
+    try:
+        reservation = yield from take_turns(lambda: cache.reserve(checksum), job, engine)
+    except StorageError as error:
+        if cache.first_failure(error.reason):
+            engine.report(Notice(message=f"the cache was not filled: {error}"))
+        return
+    with reservation:
+        keep(job, delivery, engine, cache, reservation, checksum)
 
 
 def _with_published(job: Job, engine: Engine) -> Waits[Job]:

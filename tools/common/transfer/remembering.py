@@ -18,10 +18,15 @@ from .cached import keep as keep_bytes
 from .engine import Delivery, Engine, Job
 
 
-def keep(job: Job, delivery: Delivery, engine: Engine, cache: Cache, reservation: Partial) -> None:
+def keep(
+    job: Job,
+    delivery: Delivery,
+    engine: Engine,
+    cache: Cache,
+    reservation: Partial,
+    checksum: Checksum,
+) -> None:
     """Keep what a URL gave, and only then remember that it did; a failure is only a notice."""
-    if (checksum := delivery.checksum) is None:  # a file that nobody knows anything about was adopted
-        return
     if not cache.holds(checksum):
         keep_bytes(job, delivery, engine, cache, reservation, checksum)
     if cache.holds(checksum):

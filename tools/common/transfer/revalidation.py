@@ -20,7 +20,7 @@ from ..web.credentials import mask
 from .adoption import adopt
 from .engine import DEFAULT_ALGORITHM, Delivery, Engine, Job
 from .file import Waits, patiently
-from .first_use import fetch, from_cache
+from .first_use import fetch, from_cache, noted
 
 Verdict = Literal["same", "changed", "unknown"]
 """`unknown`: only fetching the file can show it."""
@@ -39,22 +39,23 @@ GONE = frozenset({
 def refresh(job: Job, engine: Engine) -> Waits[Delivery]:
     """The file as its origin has it now; raises TransferError, StorageError or Interrupted."""
     local = None if engine.force else adopt(job)
-    old = _of_local(job, local) if local else _of_cache(job, engine)
+    seen = noted(job, engine)
+    old = _of_local(job, local) if local else seen
     if old is None:
-        return (yield from fetch(job, engine))
+        return (yield from fetch(job, engine, seen))
     verdict: Verdict = "unknown"
     try:
         verdict = yield from _judge(job, old, engine)
         if verdict != "same":
-            return (yield from _replace(job, old, engine))
+            return (yield from _replace(job, old, engine, seen))
     except TransferError as error:
         if verdict == "changed" or error.reason not in GONE:
             raise
         since = f" of {old.time}" if old.time else ""
         engine.report(Notice(message=f"{job.model}: {job.file.name}: the copy{since} is used: {error}"))
-    if found := local or (yield from from_cache(job, engine)):
+    if found := local or (yield from from_cache(job, engine, seen)):
         return found
-    return (yield from fetch(job, engine))  # the cache's copy was broken
+    return (yield from fetch(job, engine, seen))  # the cache's copy was broken
 
 
 def _of_local(job: Job, local: Delivery) -> UrlNote:
@@ -63,10 +64,6 @@ def _of_local(job: Job, local: Delivery) -> UrlNote:
         checksum = local.checksum or file_checksum(job.destination, DEFAULT_ALGORITHM)
     what = local.size, checksum, local.verified, local.validator
     return UrlNote(local.url or "", job.title, *what)
-
-
-def _of_cache(job: Job, engine: Engine) -> UrlNote | None:
-    return engine.cache.noted(job.addresses) if engine.cache else None
 
 
 def _judge(job: Job, old: UrlNote, engine: Engine) -> Waits[Verdict]:
@@ -90,8 +87,8 @@ def _ask(store: Store, url: str, old: UrlNote) -> Verdict:
         return "same" if opened.validator == old.validator else "changed"
 
 
-def _replace(job: Job, old: UrlNote, engine: Engine) -> Waits[Delivery]:
-    delivery = yield from fetch(msgspec.structs.replace(job, replaces=True), engine)
+def _replace(job: Job, old: UrlNote, engine: Engine, seen: UrlNote | None) -> Waits[Delivery]:
+    delivery = yield from fetch(msgspec.structs.replace(job, replaces=True), engine, seen)
     new = delivery.checksum
     if new and new.type == old.checksum.type and new != old.checksum:
         engine.report(

@@ -36,11 +36,12 @@ class translated_errors:
 def _translate(causes: Sequence[BaseException], url: str) -> TransferError | None:
     """What an error and its causes, the innermost last, mean: the first row that fits."""
     import ssl
-    from http.client import IncompleteRead
+    from http.client import HTTPException, IncompleteRead
 
     import requests.exceptions as rq
     import urllib3.exceptions as u3
 
+    broken = (rq.RequestException, u3.HTTPError, HTTPException, OSError)
     table: list[tuple[tuple[type[BaseException], ...], Reason, str, bool]] = [
         ((ssl.SSLCertVerificationError,), Reason.CERTIFICATE, f"TLS failed, {_ADVICE}", False),
         ((rq.ProxyError, u3.ProxyError), Reason.NETWORK, "the proxy failed", True),
@@ -48,7 +49,7 @@ def _translate(causes: Sequence[BaseException], url: str) -> TransferError | Non
         ((u3.NewConnectionError,), Reason.NETWORK, "cannot connect", True),
         ((TimeoutError, u3.TimeoutError), Reason.TIMEOUT, "the server did not answer in time", True),
         ((IncompleteRead,), Reason.NETWORK, "the connection closed before the end", True),
-        ((rq.RequestException, u3.HTTPError, OSError), Reason.NETWORK, "the connection broke", True),
+        (broken, Reason.NETWORK, "the connection broke", True),
     ]
     others = (rq.InvalidSchema, rq.InvalidHeader)
     if isinstance(causes[0], ValueError) and not isinstance(causes[0], others):

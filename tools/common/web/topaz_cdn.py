@@ -59,8 +59,8 @@ def cookie_value(text: str, where: str) -> str:
     """The value in a text that may also hold the name; UsageError, which does not show it."""
     value = text.strip().removeprefix("Cookie:").strip().removeprefix(f"{COOKIE}=").strip().rstrip(";")
     if not _VALUE.fullmatch(value):
+        odd = "something with spaces, line breaks or signs that no cookie may have"
         raise UsageError(
-            f"{where}: expected the value of the cookie {COOKIE}, got something with spaces, line "
-            "breaks or signs that no cookie may have"
+            f"{where}: expected the value of the cookie {COOKIE}, got {odd if value else 'nothing'}"
         )
     return value

@@ -33,10 +33,10 @@ def _url(origin: Origin, inside: str) -> Origin:
     if _PLAIN_URL.fullmatch(origin.written):
         return origin
     try:
-        if scheme := urlsplit(origin.written).scheme:
-            from ...stores import require_known  # most catalogs can do without
+        if urlsplit(origin.written).scheme:
+            from ...stores import require_usable  # most catalogs can do without
 
-            require_known(scheme)
+            require_usable(origin.written)
             return origin
         path = origin.url.partition("?")[0].partition("#")[0]
     except ValueError as error:

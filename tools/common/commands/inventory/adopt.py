@@ -47,8 +47,13 @@ def run(options: Any) -> int:
 
 
 def _as_text(done: Enrolment) -> str:
-    rows = [(model.model, file.path, file.state) for model in done.models for file in model.files]
+    # Of a whole catalog hardly anything is here: the rest would hide it.
+    here = [model for model in done.models if any(file.state != "missing" for file in model.files)]
+    shown = here or done.models
+    rows = [(model.model, file.path, file.state) for model in shown for file in model.files]
     listing = table(("MODEL", "FILE", "STATE"), rows) if rows else ""
     complete = sum(model.complete for model in done.models)
     models = f"{complete} of {count(len(done.models), 'model')} complete"
-    return f"{listing}{count(done.adopted, 'file')} adopted, {models}.\n"
+    absent = len(done.models) - len(shown)
+    rest = f"; nothing is here of {count(absent, 'model')}" if absent else ""
+    return f"{listing}{count(done.adopted, 'file')} adopted, {models}{rest}.\n"

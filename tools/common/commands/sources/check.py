@@ -42,4 +42,4 @@ def _table(findings: Sequence[Finding]) -> str:
     shown = table(("state", "file", "url", "problem"), rows) if rows else ""
     count = Counter(finding.state for finding in findings)
     states = ", ".join(f"{number} {state}" for state, number in count.most_common()) or "nothing"
-    return f"{shown}{len(findings)} URLs: {states}\n"
+    return f"{shown}{len(findings)} URL{'' if len(findings) == 1 else 's'}: {states}\n"
