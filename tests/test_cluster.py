@@ -16,7 +16,9 @@ import pytest
 from tests.conftest import TOOLS, tool
 from tests.processes import children
 from tests.programs import Programs, gone, make_tree, wait_until
+from tests.servers.s3 import S3, objects, put, s3_server
 from tests.test_quantizer import quantize
+from tests.zoo import files_of
 
 STARTED = re.compile(rb"Scheduler at:\s*(tcp://[\d.:]+)")
 
@@ -25,11 +27,12 @@ class DaskProcess:
     """A scheduler or a worker."""
 
     def __init__(self, folder: Path, name: str, *arguments: str) -> None:
-        self.log = folder / f"{name}.log"
+        self.log, self.cache = folder / f"{name}.log", folder / f"{name}.cache"
         command = [sys.executable, "-m", "distributed.cli.dask_" + name.partition("-")[0], *arguments]
         command += ["--host", "127.0.0.1", "--no-dashboard"]
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
+            environ = {**os.environ, "XDG_CACHE_HOME": str(self.cache)}
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, env=environ)
 
     def pids(self) -> list[int]:
         """Its process, and those that it has started."""
@@ -67,7 +70,14 @@ def diary(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def cluster(diary: Path) -> Iterator[Cluster]:
+def s3() -> Iterator[S3]:
+    """Object storage that workers, too, know how to reach."""
+    with s3_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def cluster(diary: Path, s3: S3) -> Iterator[Cluster]:
     """A cluster for all tests, started once."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DIARY", str(diary))
@@ -111,6 +121,29 @@ def test_quantizations_too(shared: Programs, cluster: Cluster, tmp_path: Path) -
     done = quantize(shared, tmp_path, "--all", "--scheduler", cluster.address)
     assert done.stdout.count("working on a\n") == 2
     assert (tmp_path / "dl/public/a/FP16-INT8/a.xml").exists()
+
+
+def test_from_storage_to_storage(shared: Programs, cluster: Cluster, s3: S3, tmp_path: Path) -> None:
+    make_tree(tmp_path, "a-slow-warns", "b-fails", "c-slow", "d")
+    stored = s3.bucket()
+    put(f"{stored}/dl", files_of(tmp_path / "dl"))
+    here = tool("converter", *options(shared, tmp_path, None), "-j2", check=1)
+    command = [*options(shared, tmp_path, cluster), "-d", f"{stored}/dl", "-o", f"{stored}/ir"]
+    there = tool("converter", *command, check=1)
+    said = here.stdout.replace(f"--output_dir={tmp_path}/dl", f"--output_dir={stored}/ir")
+    assert there.stdout == said.replace(str(tmp_path / "dl"), f"{stored}/dl")
+    assert (there.stderr, here.stderr) == ("", "")
+    made = [name for name in objects(f"{stored}/ir") if name.endswith(".xml")]
+    assert made == [
+        f"public/{n}/FP{p}/{n}.xml" for n in ("a-slow-warns", "c-slow", "d") for p in (16, 32)
+    ]
+    caches = [{p.parent.name for p in w.cache.rglob("model.onnx")} for w in cluster.workers]
+    assert all(caches)
+    assert caches[0] | caches[1] == {"a-slow-warns", "b-fails", "c-slow", "d"}
+    assert not list(Path(os.environ["HOME"]).rglob("model.onnx"))
+    ran = len(shared.names())
+    assert tool("converter", *command, check=1).stdout.count("(up to date)") == 6
+    assert shared.names()[ran:] == ["b-fails"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=lambda n: n.name)

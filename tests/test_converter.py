@@ -143,7 +143,7 @@ def test_an_unknown_variable_fails_its_model(programs: Programs, tmp_path: Path)
         ([], 2, "one of the arguments --all --name --list --print_all --url is required"),
         (["--all", "--print_all"], 2, "not allowed with argument"),
         (["--all", "-j0"], 2, "a whole number from 1 to 1024, or auto"),
-        (["--all", "-d", "s3://bucket/models"], 2, "expected a folder, got 's3://bucket/models'"),
+        (["--all", "-d", "ftp://h/models"], 2, "expected a folder or s3://BUCKET/PATH, gs://BUCKET"),
         (["--name", "zzz", "--precisions=FP8"], 1, 'No matching models: "zzz"'),
         (["--all", "--precisions=FP8"], 1, 'Unknown precision "FP8"'),
         (["--all", "--python", "/no/such/python"], 1, "--python: /no/such/python: No such file"),
@@ -311,7 +311,7 @@ def test_the_record_says_what_was_made_of_what(programs: Programs, tmp_path: Pat
     convert(programs, tmp_path, "--all")
     record = json.loads((tmp_path / "dl/.modelzoo/conversions/zoo/a.json").read_text())
     assert [i["path"] for i in record["inputs"]] == [str(tmp_path / "dl/public/a/model.onnx")]
-    made = {o["path"]: o["size"] for step in record["steps"].values() for o in step["outputs"]}
+    made = {o["path"]: o["stamp"]["size"] for step in record["steps"].values() for o in step["outputs"]}
     assert made == {f"{p}/a.{s}": 7 for p in ("FP16", "FP32") for s in ("bin", "xml")}
 
 

@@ -103,3 +103,8 @@ def tree(folder: Path) -> dict[str, bytes | str]:
         else:
             found[name] = "folder" if path.is_dir() else "other"
     return found
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    """The files below a folder: relative path -> bytes."""
+    return {name: data for name, data in tree(folder).items() if isinstance(data, bytes)}

@@ -5,10 +5,14 @@ from __future__ import annotations
 import contextlib
 import itertools
 import logging
+import threading
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import pytest
+from modelzoo.registry.storage.objects import ObjectsStorage
+from modelzoo.stores import Settings
 
 _buckets = itertools.count()
 
@@ -24,6 +28,12 @@ class S3:
             "AWS_SECRET_ACCESS_KEY": "test-secret",
             "AWS_DEFAULT_REGION": "us-east-1",
         }
+        self.held = ""
+        """What the keys of objects end with that nobody can write."""
+        self.reached = threading.Event()
+        """Set when somebody tries."""
+        self.asked: list[str] = []
+        """Method and path of all requests."""
 
     def bucket(self) -> str:
         """The URL of a new bucket."""
@@ -31,6 +41,32 @@ class S3:
         request = urllib.request.Request(f"{self.url}/{name}", method="PUT")
         urllib.request.urlopen(request, timeout=20).close()
         return f"s3://{name}"
+
+    def guarded(self, app: Any) -> Any:
+        """The application, with an eye on who asks for what."""
+
+        def answer(environ: dict[str, Any], start: Any) -> Iterable[bytes]:
+            method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+            self.asked.append(f"{method} {path}")
+            if self.held and method == "PUT" and path.endswith(self.held):
+                self.reached.set()
+                threading.Event().wait(60)
+            found: Iterable[bytes] = app(environ, start)
+            return found
+
+        return answer
+
+
+def put(url: str, files: Mapping[str, bytes]) -> None:
+    """Write objects below a URL."""
+    storage = ObjectsStorage(url, Settings())
+    for name, data in files.items():
+        storage.write(name, data)
+
+
+def objects(url: str) -> list[str]:
+    """The keys of all objects below a URL, sorted."""
+    return sorted(entry.key for entry in ObjectsStorage(url, Settings()).list())
 
 
 @contextlib.contextmanager
@@ -45,6 +81,8 @@ def s3_server() -> Iterator[S3]:
         host, port = server.get_host_and_port()
         with pytest.MonkeyPatch.context() as patch:
             served = S3(f"http://{host}:{port}")
+            assert server._server is not None
+            server._server.app = served.guarded(server._server.app)
             for name, value in served.environment.items():
                 patch.setenv(name, value)
             yield served

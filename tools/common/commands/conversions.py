@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from ..cancel import Cancel
-from ..errors import ModelZooError, SelectionError
+from ..errors import ModelZooError, SelectionError, TransferError
 from ..openvino.cluster import Result, connect, run_tasks
 from ..openvino.locate import Kind, default_python, in_words
 from ..openvino.output import Output, skip
+from ..openvino.places import is_url
 from ..openvino.steps import PRE_CONVERT, Conversion, Subject
 from ..openvino.work import Task, perform
 from ..reporting.stream import write_text
@@ -23,6 +24,8 @@ from ..run.setup import MAX_JOBS
 from ..selection import parse_precisions
 from ..source_code import consent
 from ..sources import zoo_dir
+from ..web.credentials import mask
+from ..web.object_client import SCHEMES, place_of
 from .options import Parser, add_selection, file_path, name_patterns, number
 from .session import FAILED, OK
 
@@ -80,6 +83,24 @@ def add_options(parser: Parser, kind: Kind, what: str) -> None:
         metavar="ADDRESS",
         help="have the work done by the workers of this Dask scheduler (tcp://HOST:PORT)",
     )
+
+
+def place(text: str) -> str:
+    """A type for options: a folder, or the URL of one in object storage."""
+    if not is_url(text):
+        return str(file_path(text))
+    try:
+        place_of(text)
+    except TransferError:
+        forms = ", ".join(f"{scheme}://BUCKET/PATH" for scheme in SCHEMES)
+        problem = f"expected a folder or {forms}, got {mask(text)!r}"
+        raise argparse.ArgumentTypeError(problem) from None
+    return text
+
+
+def for_all(options: Any, folder: str) -> str:
+    """What a place is called by whoever does the work: a worker has a current folder of its own."""
+    return str(Path(folder).absolute()) if options.scheduler and not is_url(folder) else folder
 
 
 def wanted_precisions(text: str | None, known: Sequence[str]) -> tuple[str, ...]:

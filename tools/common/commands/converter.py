@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from ..model import KNOWN_PRECISIONS
@@ -14,8 +13,8 @@ from ..openvino.output import Output
 from ..openvino.steps import Conversion, Places, Subject, subject_of
 from ..reporting.stream import warn
 from . import conversions
-from .conversions import Skip, ToolParser, skipping, wanted_precisions
-from .options import chosen, folder_path, print_names
+from .conversions import Skip, ToolParser, place, skipping, wanted_precisions
+from .options import chosen, print_names
 from .session import OK
 
 _EXTRA = "MODELZOO_ADD_MO_ARG"
@@ -48,15 +47,15 @@ def _parser(program: str) -> ToolParser:
     parser.add_value(
         "-d",
         "--download_dir",
-        type=folder_path,
-        metavar="DIR",
+        type=place,
+        metavar="DIR|URL",
         help="where the downloaded models are (default: the current folder)",
     )
     parser.add_value(
         "-o",
         "--output_dir",
-        type=folder_path,
-        metavar="DIR",
+        type=place,
+        metavar="DIR|URL",
         help="where to put converted models (default: the download_dir)",
     )
     parser.add_argument(
@@ -84,10 +83,8 @@ def _extra_args(options: Any, environ: Mapping[str, str] = os.environ) -> tuple[
 def _tasks(
     options: Any, subjects: list[Subject], precisions: tuple[str, ...], tool: Tool
 ) -> list[Conversion]:
-    download_dir: Path = options.download_dir or Path.cwd()
-    output_dir: Path = options.output_dir or download_dir
-    if options.scheduler:  # a worker has a current folder of its own
-        download_dir, output_dir = download_dir.absolute(), output_dir.absolute()
+    download_dir = conversions.for_all(options, options.download_dir or os.getcwd())
+    output_dir = conversions.for_all(options, options.output_dir or download_dir)
     frameworks = ""
     if not options.dry_run and any(s.conversion_to_onnx_args for s in subjects):
         _, versions = probe(options.python, (), _TOOLS_OF_ONNX)
@@ -95,7 +92,7 @@ def _tasks(
     return [
         Conversion(
             subject=subject,
-            places=Places(str(download_dir), str(output_dir)),
+            places=Places(download_dir, output_dir),
             precisions=precisions,
             python=str(options.python),
             tool=tool,

@@ -20,6 +20,7 @@ from ..reporting.stream import write_text
 from ..selection import Filters, parse_list, split_patterns
 from ..variants import BACKEND_VARIABLES, DEFAULT_BACKEND, GPU_VARIABLES, wanted_variants
 from ..version import VERSION
+from ..web.credentials import mask
 from .urls import add_url, with_urls
 
 ENVIRONMENT_PREFIX = "MODELZOO_"
@@ -139,7 +140,7 @@ def file_path(text: str) -> Path:
 def folder_path(text: str) -> Path:
     """A type for options: a folder of this machine, or one that it shares with others."""
     if "://" in text:
-        raise argparse.ArgumentTypeError(f"expected a folder, got {text!r}; storages are not read here")
+        raise argparse.ArgumentTypeError(f"expected a folder, got {mask(text)!r}")
     return file_path(text)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ from ..openvino.steps import Subject, subject_of
 from ..openvino.work import explained
 from ..reporting.stream import warn
 from . import conversions
-from .conversions import Skip, ToolParser, skipping, wanted_precisions
+from .conversions import Skip, ToolParser, place, skipping, wanted_precisions
 from .options import chosen, folder_path, print_names
 from .session import OK
 
@@ -47,16 +48,16 @@ def _parser(program: str) -> ToolParser:
     add = parser.add_value
     add(
         "--model_dir",
-        type=folder_path,
-        metavar="DIR",
+        type=place,
+        metavar="DIR|URL",
         help="where the converted models are (default: the current folder)",
     )
     add("--dataset_dir", type=folder_path, metavar="DIR", help="where the data sets are; is required")
     add(
         "-o",
         "--output_dir",
-        type=folder_path,
-        metavar="DIR",
+        type=place,
+        metavar="DIR|URL",
         help="where to put quantized models (default: the model_dir)",
     )
     add("--target_device", metavar="DEVICE", help="the device that the models are for")
@@ -64,17 +65,12 @@ def _parser(program: str) -> ToolParser:
 
 
 def _task(options: Any, subject: Subject, precisions: tuple[str, ...], tool: Tool) -> Quantization:
-    model_dir: Path = options.model_dir or Path.cwd()
-    output_dir: Path = options.output_dir or model_dir
-    dataset_dir: Path = options.dataset_dir
-    if options.scheduler:  # a worker has a current folder of its own
-        model_dir, output_dir = model_dir.absolute(), output_dir.absolute()
-        dataset_dir = dataset_dir.absolute()
+    model_dir = conversions.for_all(options, options.model_dir or os.getcwd())
     return Quantization(
         subject=subject,
-        model_dir=str(model_dir),
-        output_dir=str(output_dir),
-        dataset_dir=str(dataset_dir),
+        model_dir=model_dir,
+        output_dir=conversions.for_all(options, options.output_dir or model_dir),
+        dataset_dir=conversions.for_all(options, str(options.dataset_dir)),
         precisions=precisions,
         tool=tool,
         target_device=options.target_device,

@@ -9,10 +9,12 @@ from ..cancel import Cancel
 from ..errors import ModelZooError, Reason
 from ..files.disk import storage_errors
 from . import staging
+from .folders import LocalFolder, files_below, open_folder
 from .mappable import unmappable
-from .output import Output, heading, run, say_command, skip
+from .output import Output, Renaming, heading, run, say_command, skip
+from .places import here
 from .program import FINAL_FOLDER
-from .records import Ledger, files_below, fingerprint, is_result
+from .records import Ledger, fingerprint, is_result, record_path
 from .steps import PRE_CONVERT, Conversion, Step, Subject, conversion_steps
 
 RECORDS = "conversions"
@@ -42,6 +44,7 @@ def obstacle(task: Conversion, dry_run: bool) -> str | None:
 
 def show(task: Conversion, output: Output) -> None:
     """Say what would be run."""
+    output = Renaming(output, task.places.download_dir, task.places.output_dir)
     for step in _steps(task):
         heading(output, f"(DRY RUN) {step.heading}")
         say_command(output, step.label, step.command)
@@ -57,11 +60,10 @@ def _steps(task: Conversion) -> list[Step]:
 
 def convert(task: Conversion, output: Output, cancel: Cancel) -> bool:
     """Do what is not up to date; whether all went well. Raises ModelZooError."""
-    steps, root = _steps(task), Path(task.places.output_dir)
-    ledger = Ledger(root, RECORDS, task.subject)
-    with staging.alone(ledger.path, cancel) as is_alone:
-        ledger.read()
-        work = _Work(task, ledger, output, cancel)
+    output = Renaming(output, task.places.download_dir, task.places.output_dir)
+    steps, root = _steps(task), here(task.places.output_dir)
+    with staging.alone(record_path(root, RECORDS, task.subject), cancel) as is_alone:
+        work = _Work(task, output, cancel)
         name = f"{task.subject.source}-{task.subject.name}"
         with staging.staging(root, name, is_alone) as folder:
             return all(work.do(step, folder / str(n)) for n, step in enumerate(steps))
@@ -70,9 +72,14 @@ def convert(task: Conversion, output: Output, cancel: Cancel) -> bool:
 class _Work:
     """The steps of one model, in their order."""
 
-    def __init__(self, task: Conversion, ledger: Ledger, output: Output, cancel: Cancel) -> None:
-        self._task, self._ledger, self._output, self._cancel = task, ledger, output, cancel
-        self._target = task.places.output(task.subject)
+    def __init__(self, task: Conversion, output: Output, cancel: Cancel) -> None:
+        self._task, self._output, self._cancel = task, output, cancel
+        places, below = task.places, task.subject.subdirectory
+        self._source = open_folder(places.download_dir, below, output, cancel)
+        self._results = open_folder(places.output_dir, below, output, cancel)
+        self._target = self._results.path
+        self._ledger = Ledger(RECORDS, task.subject, self._results)
+        self._ledger.read()
         self._came: list[tuple[str, str]] | None = None
         self._before: list[str] = []
 
@@ -87,9 +94,16 @@ class _Work:
         say_command(self._output, step.label, step.command)
         self._output.write("\n")
         self._ledger.forget(step.key)
+        self._bring()
         successful = self._run(step, aside, depends)
         self._output.write("\n")
         return successful
+
+    def _bring(self) -> None:
+        """Have on this machine what programs may read."""
+        with storage_errors(self._source.path):
+            self._source.bring(self._files())
+            self._results.bring(name for name, _ in self._ledger.results(self._before))
 
     def _run(self, step: Step, aside: Path, depends: str) -> bool:
         with storage_errors(aside):
@@ -102,7 +116,7 @@ class _Work:
         if missing := _lacking(step, aside):
             self._output.warn(f"{step.heading}: the command ended well, but left no {missing} file")
             return False
-        names = staging.publish(aside, self._target, last=".xml")
+        names = staging.publish(aside, self._target)
         if step.place is not None:  # else nobody knows what it has made
             self._ledger.note(step.key, depends, names)
         return True
@@ -110,24 +124,25 @@ class _Work:
     def _inputs(self, step: Step) -> list[tuple[str, str]]:
         """The names and digests of all that a step may read."""
         if self._came is None:
-            with storage_errors(self._task.places.folder(self._task.subject)):
-                self._came = list(self._model_files())
+            with storage_errors(self._source.path):
+                digest = self._ledger.digest
+                self._came = [(name, digest(self._source, name)) for name in self._files()]
         with storage_errors(Path(self._task.subject.config_dir)):
             return [*self._came, *self._config_files(step), *self._ledger.results(self._before)]
 
-    def _model_files(self) -> Iterator[tuple[str, str]]:
-        folder, made = self._task.places.folder(self._task.subject), self._ledger.made_files()
-        inside = folder.resolve() == self._target.resolve()
-        for name in files_below(folder, lambda name: inside and is_result(name, made)):
-            yield name, self._ledger.digest(folder / name)
+    def _files(self) -> list[str]:
+        """The model's files, without what was made of them."""
+        made = self._ledger.made_files()
+        inside = self._source.path.resolve() == self._target.resolve()
+        return self._source.names(lambda name: inside and is_result(name, made))
 
     def _config_files(self, step: Step) -> Iterator[tuple[str, str]]:
         """The files beside the model.yml that a step names, and its script."""
         subject = self._task.subject
         for root in sorted({*_named_beside(subject, step)}):
-            place = Path(subject.config_dir, root)
-            for name in files_below(place):
-                yield f"{root}/{name}", self._ledger.digest(place / name)
+            place = LocalFolder(Path(subject.config_dir), root)
+            for name in files_below(place.path):
+                yield f"{root}/{name}", self._ledger.digest(place, name)
 
 
 def _named_beside(subject: Subject, step: Step) -> Iterator[str]:

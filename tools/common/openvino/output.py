@@ -9,6 +9,7 @@ from typing import Protocol
 from .. import processes
 from ..cancel import Cancel
 from .locate import quiet
+from .places import here, is_url
 from .steps import command_text
 
 
@@ -42,6 +43,27 @@ class Collected:
     def warn(self, message: str) -> None:
         """See Output."""
         self.said.append((True, message))
+
+
+class Renaming:
+    """Another output, which calls the mirrors of these places by the URLs of the places.
+
+    Where a mirror is differs from machine to machine, and so would what is said.
+    """
+
+    def __init__(self, output: Output, *places: str) -> None:
+        self._output, self.captures = output, output.captures
+        self._names = {str(here(place)): place.rstrip("/") for place in places if is_url(place)}
+
+    def write(self, text: str) -> None:
+        """See Output."""
+        for mirror, place in self._names.items():
+            text = text.replace(mirror, place)
+        self._output.write(text)
+
+    def warn(self, message: str) -> None:
+        """See Output; a full disk, say, is one of this machine."""
+        self._output.warn(message)
 
 
 def heading(output: Output, text: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,14 @@ import msgspec
 
 from ..cancel import Cancel
 from ..errors import CatalogError
-from ..files.disk import storage_errors, write_whole
+from ..files.disk import storage_errors
 from ..files.documents import read_yaml
 from . import staging
+from .folders import LocalFolder, ModelFolder, open_folder
 from .locate import Tool
-from .output import Output, heading, run, say_command, skip
-from .records import Ledger, fingerprint
+from .output import Output, Renaming, heading, run, say_command, skip
+from .places import here
+from .records import Ledger, fingerprint, record_path
 from .steps import Subject, quote
 
 RECORDS = "quantizations"
@@ -51,13 +52,13 @@ class Quantization(msgspec.Struct, frozen=True, tag=True):
 
     @property
     def models(self) -> Path:
-        """The model's folder with what is to be quantized."""
-        return Path(self.model_dir, self.subject.subdirectory)
+        """The model's folder with what is to be quantized, on this machine."""
+        return here(self.model_dir) / self.subject.subdirectory
 
     @property
     def target(self) -> Path:
-        """The model's folder with what was quantized."""
-        return Path(self.output_dir, self.subject.subdirectory)
+        """The model's folder with what was quantized, on this machine."""
+        return here(self.output_dir) / self.subject.subdirectory
 
     @property
     def wanted(self) -> list[str]:
@@ -74,8 +75,10 @@ def reason_to_skip(task: Quantization) -> str | None:
 
 def show(task: Quantization, output: Output, scratch: Path) -> None:
     """Say what would be run, and write the toolkit's configuration for a look at it."""
+    output = Renaming(output, task.model_dir, task.output_dir)
+    folders = _Folders(task, output, Cancel())
     for precision in task.wanted:
-        job = _Job(task, precision, scratch)
+        job = _Job(task, folders, precision, scratch)
         job.announce(output, "(DRY RUN) ")
         job.write_config()
         output.write("\n")
@@ -83,32 +86,44 @@ def show(task: Quantization, output: Output, scratch: Path) -> None:
 
 def quantize(task: Quantization, output: Output, cancel: Cancel, scratch: Path) -> bool:
     """Do what is not up to date; whether all went well. Raises ModelZooError."""
-    root = Path(task.output_dir)
-    ledger = Ledger(root, RECORDS, task.subject)
-    with staging.alone(ledger.path, cancel) as is_alone:
+    output = Renaming(output, task.model_dir, task.output_dir)
+    root = here(task.output_dir)
+    with staging.alone(record_path(root, RECORDS, task.subject), cancel) as is_alone:
+        folders = _Folders(task, output, cancel)
+        ledger = Ledger(RECORDS, task.subject, folders.results)
         ledger.read()
         name = f"{task.subject.source}-{task.subject.name}"
         with staging.staging(root, name, is_alone) as folder:
             return all(
-                _Job(task, precision, scratch).do(ledger, folder / precision, output, cancel)
+                _Job(task, folders, precision, scratch).do(ledger, folder / precision, output, cancel)
                 for precision in task.wanted
             )
+
+
+class _Folders:
+    """Where one model's files are, and where its results go."""
+
+    def __init__(self, task: Quantization, output: Output, cancel: Cancel) -> None:
+        below = task.subject.subdirectory
+        self.models = open_folder(task.model_dir, below, output, cancel)
+        self.results = open_folder(task.output_dir, below, output, cancel)
 
 
 class _Job:
     """One model to one precision."""
 
-    def __init__(self, task: Quantization, precision: str, scratch: Path) -> None:
+    def __init__(self, task: Quantization, folders: _Folders, precision: str, scratch: Path) -> None:
         self._task, self._precision, self._scratch = task, precision, scratch
+        self._folders = folders
         self._name = task.subject.name
         self._folder = task.target / precision
         self._config_path = self._folder / "pot-config.json"
         self._config = self._make_config()
 
     @property
-    def _inputs(self) -> Iterator[Path]:
-        for suffix in (".xml", ".bin"):
-            yield self._task.models / INPUTS[self._precision] / f"{self._name}{suffix}"
+    def _inputs(self) -> list[str]:
+        start = f"{INPUTS[self._precision]}/{self._name}"
+        return [f"{start}.xml", f"{start}.bin"]
 
     def _make_config(self) -> dict[str, Any]:
         """The configuration that Open Model Zoo's quantizer writes. Raises CatalogError."""
@@ -121,7 +136,7 @@ class _Job:
             base = _DEFAULT
         if device := self._task.target_device:
             base = {**base, "compression": {**base["compression"], "target_device": device}}
-        model, weights = map(str, self._inputs)
+        model, weights = (str(self._task.models / name) for name in self._inputs)
         return {
             **base,
             "engine": {"config": str(Path(self._task.subject.config_dir, "accuracy-check.yml"))},
@@ -129,9 +144,9 @@ class _Job:
         }
 
     def write_config(self) -> None:
-        """Write it where people look for it; raises StorageError."""
-        with storage_errors(self._config_path):
-            write_whole(self._config_path, (json.dumps(self._config, indent=4) + "\n").encode())
+        """Write it where people look for it; raises StorageError, TransferError."""
+        data = (json.dumps(self._config, indent=4) + "\n").encode()
+        self._folders.results.write(f"{self._precision}/{self._config_path.name}", data)
 
     def _command(self, results: Path) -> list[str]:
         where = [f"--config={self._config_path}", "--direct-dump", f"--output-dir={results}"]
@@ -169,6 +184,8 @@ class _Job:
         self.write_config()
         output.write("\n")
         ledger.forget(self._precision)
+        with storage_errors(self._task.models):
+            self._folders.models.bring(self._inputs)
         with storage_errors(aside):
             (aside / "pot-output").mkdir(parents=True)
         command = self._command(aside / "pot-output")
@@ -183,17 +200,19 @@ class _Job:
                 output.warn(f"{self._name}: the command ended well, but left no {suffix} file")
                 return False
         output.write(f"Moving quantized model to {self._folder}...\n\n")
-        names = staging.publish(made, self._folder, last=".xml")
+        names = staging.publish(made, self._folder)
         ledger.note(self._precision, depends, [f"{self._precision}/{name}" for name in names])
         return True
 
     def _digests(self, ledger: Ledger) -> list[str]:
         """What decides about the results beside the arguments; the program tells of a missing file."""
-        beside = Path(self._task.subject.config_dir, "accuracy-check.yml")
+        models, beside = self._folders.models, LocalFolder(Path(self._task.subject.config_dir), "")
+        files: list[tuple[ModelFolder, str]]
+        files = [*((models, name) for name in self._inputs), (beside, "accuracy-check.yml")]
         found = []
-        for path in (*self._inputs, beside):
-            with storage_errors(path), contextlib.suppress(FileNotFoundError):
-                found.append(ledger.digest(path))
+        for folder, name in files:
+            with storage_errors(folder.path / name), contextlib.suppress(FileNotFoundError):
+                found.append(ledger.digest(folder, name))
         return [*found, _listing(self._task.dataset_dir)]
 
 

@@ -65,18 +65,22 @@ def _new_folder(parent: Path, name: str) -> Path:
             return Path(tempfile.mkdtemp(prefix=f"{name}.", dir=parent))
 
 
-def publish(folder: Path, target: Path, last: str) -> list[str]:
-    """Move everything in a folder to another one, files that end with `last` after all others.
+LAST = ".xml"
+"""How the names of files end that are to be there only when all others are."""
+
+
+def publish(folder: Path, target: Path) -> list[str]:
+    """Move everything in a folder to another one, LAST files after all others.
 
     Returns their paths. An `.xml` that is there has its weights: an old one goes first. Raises
     StorageError.
     """
     with storage_errors(target):
         names = [p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()]
-        ordered = sorted(names, key=lambda name: (name.endswith(last), name))
+        ordered = sorted(names, key=lambda name: (name.endswith(LAST), name))
         sync(folder / name for name in ordered)
         for name in ordered:
-            if name.endswith(last):
+            if name.endswith(LAST):
                 (target / name).unlink(missing_ok=True)
         for name in ordered:
             (target / name).parent.mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,7 @@ import msgspec
 from ..model import Model
 from .described import input_arguments
 from .locate import HERE, Tool
+from .places import here
 
 PRE_CONVERT = "pre-convert.py"
 """The script beside a model.yml that runs before anything else."""
@@ -87,18 +88,18 @@ def quote(word: str) -> str:
 
 
 class Places(msgspec.Struct, frozen=True):
-    """Where a model's files are, and where what is made of them goes; as the user wrote it."""
+    """Where a model's files are, and where what is made of them goes: folders, or URLs of storages."""
 
     download_dir: str
     output_dir: str
 
     def folder(self, subject: Subject) -> Path:
-        """The model's downloaded files."""
-        return Path(self.download_dir, subject.subdirectory)
+        """The model's downloaded files, on this machine."""
+        return here(self.download_dir) / subject.subdirectory
 
     def output(self, subject: Subject) -> Path:
-        """The model's converted files."""
-        return Path(self.output_dir, subject.subdirectory)
+        """The model's converted files, on this machine."""
+        return here(self.output_dir) / subject.subdirectory
 
 
 class Conversion(msgspec.Struct, frozen=True, tag=True):

@@ -76,14 +76,21 @@ class PatientStorage:
         self._patiently(lambda: self._storage.delete(key))
 
     def _patiently(self, act: Callable[[], T]) -> T:
-        attempt = 1
-        while True:
-            try:
-                return act()
-            except TransferError as error:
-                if not error.transient or attempt >= self._attempts:
-                    raise
-                wait = backoff(attempt) if error.retry_after is None else error.retry_after
-                self._retrying(attempt, wait, error)
-                self._sleep(wait)
-                attempt += 1
+        return patiently(act, self._attempts, self._retrying, self._sleep)
+
+
+def patiently(
+    act: Callable[[], T], attempts: int, retrying: Retrying, sleep: Callable[[float], None]
+) -> T:
+    """What `act` returns, which is tried up to so many times; raises TransferError."""
+    attempt = 1
+    while True:
+        try:
+            return act()
+        except TransferError as error:
+            if not error.transient or attempt >= attempts:
+                raise
+            wait = backoff(attempt) if error.retry_after is None else error.retry_after
+            retrying(attempt, wait, error)
+            sleep(wait)
+            attempt += 1
