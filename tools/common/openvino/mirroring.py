@@ -130,7 +130,8 @@ class MirroredFolder:
 
         def work() -> None:
             try:
-                ended.set_result(act())
+                act()
+                ended.set_result(None)
             except BaseException as error:
                 ended.set_exception(error)
 
