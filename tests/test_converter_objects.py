@@ -93,7 +93,7 @@ def test_what_is_not_up_to_date(programs: Programs, s3: S3, stored: str, tmp_pat
     assert [line.rpartition("/")[2] for line in fetched] == ["a.json"]
 
 
-def test_a_killed_upload_leaves_no_xml(
+def test_an_interrupted_upload_leaves_no_xml(
     programs: Programs, s3: S3, stored: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     there = [*options(programs, tmp_path, f"{stored}/dl", f"{stored}/ir"), "--name", "a"]
@@ -102,9 +102,10 @@ def test_a_killed_upload_leaves_no_xml(
     monkeypatch.setattr(s3, "held", "/a.xml")
     s3.reached.clear()
     command = [sys.executable, TOOLS / "converter.py", *there, "--force"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         assert s3.reached.wait(30)
-        process.kill()
+        process.terminate()
+        assert process.wait(20) == 130, "though the storage does not answer"
     assert objects(f"{stored}/ir/public/a/FP16") == ["a.bin"]
     monkeypatch.setattr(s3, "held", "")
     ran = len(programs.names())
