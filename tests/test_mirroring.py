@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 from modelzoo.cancel import Cancel
 from modelzoo.errors import Interrupted, ModelZooError, UnsafePathError
-from modelzoo.openvino.folders import open_folder
 from modelzoo.openvino.mirroring import MirroredFolder
+from modelzoo.openvino.opening import open_folder
 from modelzoo.openvino.output import Collected
 from modelzoo.openvino.places import here
 

@@ -9,8 +9,9 @@ from ..cancel import Cancel
 from ..errors import ModelZooError, Reason
 from ..files.disk import storage_errors
 from . import staging
-from .folders import LocalFolder, files_below, open_folder
+from .folders import LocalFolder, files_below
 from .mappable import unmappable
+from .opening import open_folder
 from .output import Output, Renaming, heading, run, say_command, skip
 from .places import here
 from .program import FINAL_FOLDER

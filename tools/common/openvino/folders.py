@@ -10,12 +10,9 @@ from typing import Protocol
 
 import msgspec
 
-from ..cancel import Cancel
 from ..checksum import Checksum, file_checksum
 from ..files.disk import storage_errors, sync, write_whole
 from ..files.paths import PARTIAL_SUFFIX, STATE_DIR
-from .output import Output
-from .places import here, is_url
 
 ALGORITHM = "sha256"
 MAX_RECORD = 64 << 20  # bytes
@@ -69,15 +66,6 @@ class ModelFolder(Protocol):
     def write_record(self, name: str, data: bytes) -> None:
         """Note something under this name."""
         ...
-
-
-def open_folder(place: str, subdirectory: str, output: Output, cancel: Cancel) -> ModelFolder:
-    """A model's folder in this directory; raises ModelZooError where that cannot be reached."""
-    if not is_url(place):
-        return LocalFolder(Path(place), subdirectory)
-    from .mirroring import MirroredFolder
-
-    return MirroredFolder(place, here(place), subdirectory, output, cancel)
 
 
 class LocalFolder:

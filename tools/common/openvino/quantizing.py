@@ -15,8 +15,9 @@ from ..errors import CatalogError
 from ..files.disk import storage_errors
 from ..files.documents import read_yaml
 from . import staging
-from .folders import LocalFolder, ModelFolder, open_folder
+from .folders import LocalFolder, ModelFolder
 from .locate import Tool
+from .opening import open_folder
 from .output import Output, Renaming, heading, run, say_command, skip
 from .places import here
 from .records import Ledger, fingerprint, record_path
