@@ -15,7 +15,7 @@ import datetime as dt
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from .errors import InvalidValueError, UnknownModelError
 from .loading import load as _load
@@ -31,14 +31,15 @@ from .registry.searching import Repositories
 _FOLDERS, _BUCKETS = ("file-system",), ("s3", "minio")
 
 
-class Repository:
+class Repository(NamedTuple):
     """A repository as audmodel names it: a name, a host, and what kind of place that is.
 
     Of object storage the host is told by the variables of the service (`AWS_ENDPOINT_URL`).
     """
 
-    def __init__(self, name: str, host: str, backend: str) -> None:
-        self.name, self.host, self.backend = name, host, backend
+    name: str
+    host: str
+    backend: str
 
     @property
     def url(self) -> str:
@@ -49,12 +50,6 @@ class Repository:
             return f"s3://{self.name}"
         known = ", ".join((*_FOLDERS, *_BUCKETS))
         raise InvalidValueError(f"'{self.backend}' is not a registered backend, known are {known}")
-
-    def __eq__(self, other: object) -> bool:
-        return repr(self) == repr(other)
-
-    def __hash__(self) -> int:
-        return hash(repr(self))
 
     def __repr__(self) -> str:
         return f"Repository('{self.name}', '{self.host}', '{self.backend}')"

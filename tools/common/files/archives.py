@@ -21,7 +21,6 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -41,10 +40,8 @@ MAX_RATIO = 200
 FREE_SIZE = 1 << 30
 MAX_HEADER = 4 * CHUNK
 """Bytes that a tar archive's reader may want at once: its extended headers are read in one piece."""
-
 LARGE = 1 << 20
 """Bytes from which on a file is worth a thread."""
-
 WORKERS = min(4, os.cpu_count() or 1)
 """Files that come out of one archive at a time; more would wait for the disk."""
 
@@ -59,7 +56,7 @@ class _Entry(msgspec.Struct, frozen=True):
     name: str
     size: int
     kind: str
-    open: Callable[[], AbstractContextManager[IO[bytes]]]
+    open: Callable[[], contextlib.AbstractContextManager[IO[bytes]]]
 
 
 def unpack(
@@ -112,16 +109,16 @@ class _Crew:
             return
         self._pool = self._pool or ThreadPoolExecutor(WORKERS, "modelzoo-unpack")
         if len(self._busy) >= WORKERS:
-            self._settle(FIRST_COMPLETED)
+            self._settle()
         self._busy.add(self._pool.submit(act))
 
     def end(self) -> None:
         """Wait for everything that has been begun."""
         while self._busy:
-            self._settle(FIRST_COMPLETED)
+            self._settle()
 
-    def _settle(self, when: str) -> None:
-        done, self._busy = wait(self._busy, return_when=when)
+    def _settle(self) -> None:
+        done, self._busy = wait(self._busy, return_when=FIRST_COMPLETED)
         for future in done:
             future.result()
 

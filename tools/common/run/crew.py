@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 TICKETS = 8192
 """How many may wait, at 4 bytes each: a pipe holds 64 KiB."""
-
-
 BATCH = 0.004  # seconds that a message may wait for others to go with it
 MOST_PENDING = 1024  # messages that wait for a process that reports slowly
 
