@@ -26,16 +26,15 @@ def main() -> int:
     text = ["# Publishing and loading", "Made by `make bench-registry`; see [README.md](README.md)."]
     rows = [*machine().items(), ("Load before", f"{busy:.1f}")]
     text.append(table(("", ""), [(name, value) for name, value in rows]))
+    output = options.output or (None if options.quick or options.only else RESULTS)
     for name in options.only or parts():
         part = importlib.import_module(f".{name}", __package__)
         with tempfile.TemporaryDirectory(prefix="registry-", dir=base_folder()) as folder:
             text += part.measure(Path(folder), options.quick, _say)
-    whole = "\n\n".join(text) + "\n"
-    output = options.output or (None if options.quick or options.only else RESULTS)
-    if output:
-        output.write_text(whole, encoding="utf-8")
-    else:
-        print(whole, end="")
+        if output:  # after each part: the next may take minutes
+            output.write_text("\n\n".join(text) + "\n", encoding="utf-8")
+    if not output:
+        print("\n\n".join(text))
     _say(f"{time.monotonic() - begun:.0f} s")
     return 0
 

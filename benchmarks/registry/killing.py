@@ -21,7 +21,7 @@ KILLS = 50
 def measure(folder: Path, quick: bool, say: Callable[[str], None]) -> list[str]:
     """The paragraphs of the report; AssertionError when a repository is not as it has to be."""
     kills, chance = (5 if quick else KILLS), random.Random(5)
-    root, storage = make_model(folder / "model", 4, 8 << 20), connect(folder / "repository")
+    root, storage = make_model(folder / "model", 4, 1 << 20), connect(folder / "repository")
     more = ("--alias", "best", f"--tmp_dir={folder / 'tmp'}")
     begun = time.perf_counter()
     _finish(publish_command(root, folder / "repository", "0.0.0", *more))
