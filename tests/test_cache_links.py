@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import modelzoo
 import pytest
+from modelzoo.cache.entries import Cache
+from modelzoo.checksum import Checksum
 
 from tests.archives import add_patched_model
 from tests.conftest import require, tool
@@ -68,6 +71,31 @@ def test_a_download_is_linked_into_the_cache(place: Linked) -> None:
     assert origins(place.link()) == ["local"]
     assert origins(place.link(force=True)) == ["cache"]
     assert place.stray() == []
+
+
+@pytest.mark.parametrize("cache_link", ["copy", "hardlink"])
+def test_an_entry_that_is_pruned_meanwhile(
+    cache_link: str, place: Linked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before it is opened it is a miss, afterwards its bytes are at hand; neither is worth a word."""
+    place.fill()
+    open_entry = Cache.open
+
+    def open_and_remove(cache: Cache, checksum: Checksum) -> BinaryIO:
+        with contextlib.ExitStack() as later:
+            later.callback(place.entry.unlink)
+            return open_entry(cache, checksum)
+
+    def remove_and_open(cache: Cache, checksum: Checksum) -> BinaryIO:
+        place.entry.unlink()
+        return open_entry(cache, checksum)
+
+    for out, act, origin in (("a", open_and_remove, "cache"), ("b", remove_and_open, "network")):
+        place.fill()
+        monkeypatch.setattr(Cache, "open", act)
+        events = place.download(out=out, cache_link=cache_link)
+        assert (origins(events), notices(events)) == ([origin], "")
+        assert place.stray() == []
 
 
 def test_nothing_is_linked_unless_asked(place: Linked) -> None:

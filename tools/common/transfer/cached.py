@@ -33,6 +33,8 @@ def take(
         cache.drop(checksum)
         found = hit.found or f"{size} bytes"
         problem = f"is broken and was removed: expected {checksum}, found {found}"
+    except FileNotFoundError:  # somebody who prunes the cache has removed it since it was seen
+        return None
     except OSError as error:
         problem = f"cannot be read: {error.strerror or error}"
     engine.report(Notice(message=f"{job.model}: the cache's copy of {job.file.name} {problem}"))
@@ -58,6 +60,8 @@ class _Hit:
                 return None
             try:
                 return self._link(entry)
+            except FileNotFoundError:  # removed from the cache, but open here: its bytes can be copied
+                pass
             except OSError as error:
                 _tell_refusal(self._engine, self._cache, error)
         return self._copy(entry)
