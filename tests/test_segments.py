@@ -11,6 +11,7 @@ import pytest
 from modelzoo.cancel import Cancel
 from modelzoo.clock import Clock
 from modelzoo.events import ModelFileDownloadEnd, ModelFileDownloadProgress
+from modelzoo.files.partial import Partial
 from modelzoo.web.gates import Connections, RateLimit
 
 from tests.conftest import require
@@ -66,6 +67,31 @@ def test_a_fast_connection_stays_alone(nginx: Nginx, tmp_path: Path) -> None:
     (nginx.root / "model.bin").write_bytes(BODY)
     fetch(f"{nginx.url}/model.bin", tmp_path)
     assert len(nginx.wait_for(1)) == 1
+
+
+def test_a_slow_disk_is_no_slow_connection(
+    faulty: FaultyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, seconds = Partial.write, [0.0]
+
+    class Busy(Clock):
+        def now(self) -> float:
+            return seconds[0]
+
+    def slowly(partial: Partial, data: bytes, offset: int | None = None) -> None:
+        seconds[0] += 1
+        write(partial, data, offset)
+
+    monkeypatch.setattr(Partial, "write", slowly)
+    faulty.add("/model.bin", f.serve(BODY))
+    bring_all(
+        [model_at(f"{faulty.url}/model.bin", body=BODY)],
+        tmp_path,
+        clock=Busy(),
+        connections=Connections(),
+    )
+    assert (tmp_path / "m" / "model.bin").read_bytes() == BODY
+    assert ranges(faulty) == [None]
 
 
 @pytest.mark.parametrize(

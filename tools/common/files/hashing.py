@@ -11,15 +11,18 @@ from __future__ import annotations
 import threading
 from collections import deque
 
-from ..checksum import CHUNK, Checksum, new_hasher
+from ..checksum import Checksum, new_hasher
 from ..concurrency import processors
 from .disk import read_at
 
 INLINE = 2 << 20
 """Bytes up to which a thread costs more than it saves."""
 
-PENDING = 8
-"""Pieces (of at most 256 KiB) that wait in memory."""
+BATCH = 1 << 20
+"""Bytes that are handed to a thread at once."""
+
+BUFFERS = 8
+"""Batches that wait in memory, for each file."""
 
 
 class _Followed:
@@ -48,8 +51,10 @@ class FileHasher:
     def __init__(self, handle: int, algorithm: str) -> None:
         self._handle, self._algorithm = handle, algorithm
         self._hasher = new_hasher(algorithm)
-        self._position = self._goal = 0
-        self._pieces: deque[tuple[int, bytes]] = deque()
+        self._told = self._position = self._goal = 0
+        self._batch: _Batch | None = None
+        self._waiting: deque[_Batch] = deque()
+        self._buffers = _Buffers()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._error: OSError | None = None
@@ -58,26 +63,51 @@ class FileHasher:
     def follow(self, size: int, offset: int = 0, data: bytes = b"") -> None:
         """The first `size` bytes are in the file now; `data`, just written at `offset`, may help.
 
-        Waits while many pieces wait already: to read them back later would take longer.
+        Waits while much waits already: to read it back later would take longer.
         """
         if not self._large and size > INLINE:
             self._large = True
             _FOLLOWED.change(+1)
+        if size <= self._told:
+            return
+        is_next = offset == self._told and size == offset + len(data)
         if self._thread is None:
-            next_piece = offset == self._position and size == offset + len(data)
-            if next_piece and (not self._large or _FOLLOWED.crowded):
+            if is_next and (not self._large or _FOLLOWED.crowded):
                 self._hasher.update(data)
-                self._position = self._goal = size
-                return
-            if size <= self._position:
+                self._told = self._position = self._goal = size
                 return
             self.detach()
+        if is_next:
+            self._keep(data)
+        if size > self._told:
+            self._told = size
+            self._hand_over()
+
+    def _keep(self, data: bytes) -> None:
+        """Have the next bytes hashed from memory, as far as there is room."""
+        rest = memoryview(data)
+        while rest and (batch := self._batch or self._new_batch()):
+            self._batch, count = batch, batch.add(rest)
+            self._told += count
+            rest = rest[count:]
+            if batch.is_full:
+                self._hand_over()
+
+    def _new_batch(self) -> _Batch | None:
         with self._changed:
-            while len(self._pieces) >= PENDING and not (self._reads_back or self._ended):
-                self._changed.wait()
-            self._goal = max(self._goal, size)
-            if data and len(self._pieces) < PENDING:
-                self._pieces.append((offset, data))
+            if not self._buffers.left:
+                # Not for each single one: who waits for room has much to bring.
+                self._changed.wait_for(
+                    lambda: self._buffers.left >= BUFFERS // 2 or self._reads_back or self._ended
+                )
+            return _Batch(self._told, self._buffers.take()) if self._buffers.left else None
+
+    def _hand_over(self) -> None:
+        """What is told is for the thread: from memory, and what is not there from the file."""
+        with self._changed:
+            if self._batch:
+                self._waiting.append(self._batch)
+            self._batch, self._goal = None, self._told
             self._changed.notify_all()
 
     @property
@@ -93,6 +123,7 @@ class FileHasher:
     def checksum(self) -> Checksum:
         """The checksum of everything that is there; waits for it. Raises OSError."""
         if self._thread is not None:
+            self._hand_over()
             with self._changed:
                 self._changed.wait_for(lambda: self._position >= self._goal or self._error)
         if self._error is not None:
@@ -114,32 +145,79 @@ class FileHasher:
 
     def _run(self) -> None:
         try:
-            while (piece := self._next()) is not None:
-                self._hasher.update(piece)
+            while (batch := self._next()) is not None:
+                self._hasher.update(batch if isinstance(batch, bytes) else batch.content)
                 with self._changed:
-                    self._position += len(piece)
+                    if isinstance(batch, bytes):
+                        self._position += len(batch)
+                    else:
+                        self._position = batch.stop
+                        self._buffers.give(batch.buffer)
                     self._changed.notify_all()
         except OSError as error:
             with self._changed:
                 self._error = error
                 self._changed.notify_all()
 
-    def _next(self) -> bytes | None:
+    def _next(self) -> _Batch | bytes | None:
         """The bytes that come next, from memory or from the file; None when closed."""
         with self._changed:
             while not self._closed and self._position >= self._goal:
                 self._changed.wait()
             if self._closed:
                 return None
-            while self._pieces and self._pieces[0][0] < self._position:
-                self._pieces.popleft()
-            self._reads_back = not self._pieces or self._pieces[0][0] != self._position
+            self._reads_back = not self._waiting or self._waiting[0].start != self._position
             if not self._reads_back:
-                self._changed.notify_all()
-                return self._pieces.popleft()[1]
-            until = self._pieces[0][0] if self._pieces else self._goal
-            count = min(CHUNK, until - self._position)
+                return self._waiting.popleft()
+            self._changed.notify_all()
+            until = self._waiting[0].start if self._waiting else self._goal
+            count = min(BATCH, until - self._position)
         piece = read_at(self._handle, count, self._position)
         if not piece:
             raise OSError(f"the file ended at {self._position}, expected {until} bytes")
         return piece
+
+
+class _Buffers:
+    """Memory for what waits, used again and again: new memory costs more than copying into old."""
+
+    def __init__(self) -> None:
+        self._unused = list[bytearray]()
+        self.left = BUFFERS
+        """How many more can be taken."""
+
+    def take(self) -> bytearray:
+        """One of them."""
+        self.left -= 1
+        return self._unused.pop() if self._unused else bytearray(BATCH)
+
+    def give(self, buffer: bytearray) -> None:
+        """It can be used again."""
+        self.left += 1
+        self._unused.append(buffer)
+
+
+class _Batch:
+    """Bytes that follow each other; to hand over each piece as it came would cost too much."""
+
+    def __init__(self, start: int, buffer: bytearray) -> None:
+        self.start = self.stop = start
+        self.buffer = buffer
+
+    @property
+    def content(self) -> memoryview:
+        """The bytes."""
+        return memoryview(self.buffer)[: self.stop - self.start]
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no more fit."""
+        return self.stop - self.start == BATCH
+
+    def add(self, data: memoryview) -> int:
+        """Take what fits of the bytes that come next; returns how many these were."""
+        used = self.stop - self.start
+        count = min(len(data), BATCH - used)
+        self.buffer[used : used + count] = data[:count]
+        self.stop += count
+        return count

@@ -143,6 +143,7 @@ class Engine:
         self.gates = Gates(clock, share)
         self.limit = RateLimit(limit_rate, clock, cancel)
         self._backoff = backoff
+        _reuse_freed_memory()
 
     def changed(self, **arguments: Any) -> Engine:
         """Another engine, made with these arguments in place of its own."""
@@ -155,6 +156,15 @@ class Engine:
     def wait_after(self, attempt: int, job: Job) -> float:
         """Seconds to wait after this attempt at the file has failed."""
         return cube(attempt) if job.retries.cubic else self._backoff(attempt)
+
+
+def _reuse_freed_memory() -> None:
+    """Have the memory of a chunk used for the next one.
+
+    glibc gives large pieces back to the system, which has to clear others for the next chunk, until a
+    piece is freed that is larger than these (mallopt(3), M_MMAP_THRESHOLD).
+    """
+    bytes(16 * CHUNK)  # its pages are never touched
 
 
 def one_at_a_time(report: Report) -> Report:

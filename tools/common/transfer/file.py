@@ -213,7 +213,8 @@ def _take(
     total: int | None,
 ) -> None:
     """Write what comes; once the connection is seen to be slow, over several of them."""
-    chunks, stall, pace = iter(opened), Stall(engine, url), Pace(engine, url, opened)
+    stall, pace = Stall(engine, url), Pace(engine, url, opened)
+    chunks = pace.timed(opened)
     if total is not None and partial.gapped:
         Segments(url, partial, engine, progress, total, pace.rate).run(opened, chunks)
         return

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import heapq
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ..errors import ModelZooError, Reason, TransferError
 from ..files.partial import Partial
@@ -54,15 +54,26 @@ class Overtaxed(PartsRefused):
 
 
 class Pace:
-    """How fast one connection is, and whether more of them would pay."""
+    """How fast one connection is, and whether more of them would pay.
+
+    They do not where the time goes into hashing and writing: the connection has to wait then.
+    """
 
     def __init__(self, engine: Engine, url: str, opened: Opened) -> None:
         self._clock, self._connections, self._url = engine.clock, engine.connections, url
         # Under a cap of our own every connection looks slow.
         self._possible = opened.remote and opened.parts and engine.limit.rate is None
-        self._began, self._bytes = engine.clock.now(), 0
+        self._began, self._bytes, self._waited = engine.clock.now(), 0, 0.0
         self.rate = ASSUMED
         """Bytes per second, measured once `is_slow` has been asked for long enough."""
+
+    def timed(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """The chunks; how long they are waited for is noted."""
+        asked = self._clock.now()
+        for chunk in chunks:
+            self._waited += self._clock.now() - asked
+            yield chunk
+            asked = self._clock.now()
 
     def is_slow(self, count: int, missing: int) -> bool:
         """After `count` more bytes: would the `missing` ones keep this connection busy for long?"""
@@ -73,7 +84,8 @@ class Pace:
         if seconds < PROBE:
             return False
         self.rate = self._bytes / seconds
-        return missing > WORTH * self.rate and self._connections.share(self._url) > 1
+        keeps_waiting = self._waited > seconds / 2
+        return keeps_waiting and missing > WORTH * self.rate and self._connections.share(self._url) > 1
 
 
 class Segments:
