@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 import msgspec
 
@@ -50,9 +52,15 @@ def new_hasher(algorithm: str) -> Hasher:
 
     `usedforsecurity=False` lets them work on machines in FIPS mode too.
     """
+    return _constructor(algorithm)(usedforsecurity=False)
+
+
+@cache
+def _constructor(algorithm: str) -> Callable[..., Hasher]:
+    """What `hashlib` would look up by its name for every file."""
     import hashlib  # it loads OpenSSL, which only transfers need
 
-    return hashlib.new(algorithm, usedforsecurity=False)
+    return cast("Callable[..., Hasher]", getattr(hashlib, algorithm))
 
 
 def make_checksum(algorithm: str, value: str) -> Checksum:

@@ -53,9 +53,6 @@ class FileHasher:
         self._hasher = new_hasher(algorithm)
         self._told = self._position = self._goal = 0
         self._batch: _Batch | None = None
-        self._waiting: deque[_Batch] = deque()
-        self._buffers = _Buffers()
-        self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._error: OSError | None = None
         self._large = self._reads_back = self._closed = False
@@ -117,6 +114,9 @@ class FileHasher:
     def detach(self) -> None:
         """Hash on a thread from now on; whoever writes has other things to do."""
         if self._thread is None:
+            self._waiting: deque[_Batch] = deque()
+            self._buffers = _Buffers()
+            self._changed = threading.Condition()
             self._thread = threading.Thread(target=self._run, name="modelzoo-hash", daemon=True)
             self._thread.start()
 

@@ -13,7 +13,7 @@ import msgspec
 
 from ..api import DownloadFailed
 from ..catalog import plain_name
-from ..catalog.audmodel import make_model
+from ..catalog.audmodel.shelf import make_model
 from ..errors import (
     UNREACHABLE,
     Interrupted,

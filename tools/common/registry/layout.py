@@ -14,6 +14,12 @@ from .identifiers import Uid, is_alias, is_model_id, is_version
 UIDS, ALIASES, DIGESTS = "_uid", "_alias", "_digest"
 """The folders of headers, aliases and digests; audmodel does not look at the last."""
 
+OLD_ROOT = "com/audeering/models"
+"""The folder of everything in repositories of audmodel's first releases."""
+
+ROOTS = (UIDS, OLD_ROOT)
+"""One of these is in every repository that holds a model."""
+
 CLAIMS = "_claim"
 """The folder of claims, by which two who publish one model find out about each other."""
 

@@ -17,7 +17,7 @@ from ..files.disk import storage_errors, write_whole
 from ..files.paths import STATE_DIR
 from ..versions import release_key
 from .identifiers import Uid, is_alias, is_version, split_uid
-from .layout import model_folder
+from .layout import OLD_ROOT, model_folder
 
 if TYPE_CHECKING:
     import filelock
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 VARIABLE = "AUDMODEL_CACHE_ROOT"
 DEFAULT_ROOT = "~/audmodel"
-_OLD_GROUP = "com/audeering/models"
 _LOCK_MODE = 0o664  # groups share caches
 _FOLLOWED = 100_000
 """Folders that are looked into for a model that only an old release has loaded."""
@@ -74,7 +73,7 @@ class ModelCache:
         if header is not None:
             with contextlib.suppress(UnsafePathError):
                 below = f"{model_folder(header.name, header.subgroup)}/{uid.version}/{uid}"
-                for place in (below, f"{_OLD_GROUP}/{below}"):
+                for place in (below, f"{OLD_ROOT}/{below}"):
                     if _has_something(folder := self.root / place):
                         return folder
         return None

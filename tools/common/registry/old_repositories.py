@@ -13,13 +13,12 @@ from collections.abc import Callable
 from ..errors import CatalogError, Reason, TransferError, UnsafePathError
 from .headers import Header
 from .identifiers import Uid, is_legacy, is_model_id, is_version
-from .layout import archive_key
+from .layout import OLD_ROOT, archive_key
 from .lookup_csv import read_csv
 from .storage import Storage
 
-ROOT = "com/audeering/models"
-_GROUP = ROOT.replace("/", ".")
-_LOOKUP = re.compile(rf"{ROOT}/(?:(.+)/)?([^/]+)/lookup/([^/]+)/lookup-\3\.csv")
+_GROUP = OLD_ROOT.replace("/", ".")
+_LOOKUP = re.compile(rf"{OLD_ROOT}/(?:(.+)/)?([^/]+)/lookup/([^/]+)/lookup-\3\.csv")
 MAX_LOOKUP = 4 << 20
 """Bytes of a lookup file."""
 
@@ -29,7 +28,7 @@ Warn = Callable[[str], None]
 def old_headers(storage: Storage, warn: Warn) -> dict[Uid, Header]:
     """The models of all lookup files; one that cannot be read is warned about and left out."""
     found: dict[Uid, Header] = {}
-    for entry in storage.list(ROOT):
+    for entry in storage.list(OLD_ROOT):
         if (match := _LOOKUP.fullmatch(entry.key)) and is_version(match[3]):
             try:
                 found |= _models(storage, entry.key, (match[1] or "").replace("/", "."), match[2])

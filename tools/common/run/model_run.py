@@ -25,7 +25,7 @@ from ..installation.inputs import Input
 from ..installation.receipts import Receipt, ReceiptWriter
 from ..model import DownloadModel, Model
 from ..pool import Task
-from ..transfer.engine import Delivery, Engine
+from ..transfer.engine import Delivery, Engine, Job
 from .outcome import (
     FileOutcome,
     ModelOutcome,
@@ -44,7 +44,20 @@ if TYPE_CHECKING:
     from ..files.partial import Partial
     from .postprocess import Changes
 
+Bring = Callable[[Job, Engine], Generator[float, None, Delivery]]
+
 # What moves bytes or changes files is imported where that is done: a finished tree needs none of it.
+
+
+@functools.cache
+def _transfers() -> tuple[Bring, Bring, Bring, Callable[[Job, Delivery, Engine], None]]:
+    """The ways to bring a file, and to prime the cache; looked up once, since that takes long."""
+    from ..transfer.file import bring
+    from ..transfer.first_use import bring_unpublished
+    from ..transfer.remembering import prime
+    from ..transfer.revalidation import refresh
+
+    return bring, bring_unpublished, refresh, prime
 
 
 class ModelRun:
@@ -115,11 +128,7 @@ class ModelRun:
     def _bring(
         self, file: FilePlan, announce: Callable[[int | None], None]
     ) -> Generator[float, None, Delivery]:
-        from ..transfer.file import bring
-        from ..transfer.first_use import bring_unpublished
-        from ..transfer.remembering import prime
-        from ..transfer.revalidation import refresh
-
+        bring, bring_unpublished, refresh, prime = _transfers()
         job, engine = msgspec.structs.replace(file.job, announce=announce), self._engine
         if file.file.checksum is not None:
             delivery = yield from bring(job, engine)
@@ -137,8 +146,7 @@ class ModelRun:
 
     def _prime(self, file: FilePlan, record: Input) -> None:
         """Copy an installed file into a cache that has not got it."""
-        from ..transfer.remembering import prime
-
+        *_, prime = _transfers()
         known = record.checksum, record.origin, record.verified, record.validator
         prime(file.job, Delivery("local", record.size, 0, *known), self._engine)
 

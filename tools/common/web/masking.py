@@ -24,6 +24,8 @@ def mask(url: str) -> str:
 
     Works on the text alone, since what is no URL has to be shown too.
     """
+    if "@" not in url and "=" not in url and url.isprintable():
+        return url  # there is neither a user nor a parameter in it
     for _ in range(8):
         printable = url if url.isprintable() else "".join(filter(str.isprintable, url))
         masked = _mask_once(printable)

@@ -1,6 +1,6 @@
-"""audmodel's repositories as sources: every published version is a model, whose archive is unpacked.
+"""The models of a repository, read from its headers, and proven when they are asked for.
 
-The format is described in docs/catalog.md. A model is called by its id; its short id, its name (also
+A model is called by its id; its short id, its name (also
 after its subgroup) mean its latest version, and its aliases mean what they mean.
 """
 
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -16,21 +15,18 @@ from typing import Any
 
 import msgspec
 
-from ..errors import CatalogError, Reason, StorageError, TransferError
-from ..model import Model, ModelFile, Origin, UnpackArchive
-from ..registry import layout
-from ..registry.headers import Header
-from ..registry.identifiers import Uid, is_legacy
-from ..registry.known import Known
-from ..registry.old_repositories import ROOT
-from ..registry.repository import Proof, Repository
-from ..registry.storage import connect
-from ..stores import Settings
-from ..versions import release_key
-from .index import Directory, Entry, Index, entry_of
-from .source import Source, Warn
-
-FORMAT = "audmodel repository"
+from ...errors import CatalogError, Reason, StorageError, TransferError
+from ...model import Model, ModelFile, Origin, UnpackArchive
+from ...registry import layout
+from ...registry.headers import Header
+from ...registry.identifiers import Uid, is_legacy
+from ...registry.known import Known
+from ...registry.repository import Proof, Repository
+from ...registry.storage import connect
+from ...stores import Settings
+from ...versions import release_key
+from ..index import Directory, Entry, Index, entry_of
+from ..source import Source, Warn
 
 _NO_PROOF = Proof(None, None)
 
@@ -38,11 +34,6 @@ _NOTHING = (
     "no published models are listed there. A repository on a web server has to show what is in its "
     "folders (nginx: autoindex on); archives of models have names like .zip or .tar.gz"
 )
-
-
-def recognises(path: Path) -> bool:
-    """Whether the folder is a repository with a model in it."""
-    return any(os.path.isdir(path / folder) for folder in (layout.UIDS, ROOT))
 
 
 def load(path: Path, source: str, warn: Warn) -> list[Model]:
