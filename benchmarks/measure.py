@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import IO
 
 LAUNCHER = Path(__file__).with_name("drivers") / "launch.py"
-_SAMPLE_SECONDS = 0.05
+_LOOK_SECONDS = 0.02  # between looks whether it has ended
+_SAMPLE_SECONDS = 0.2  # between looks at the memory of several processes, which makes them wait
 _MESSAGE_BYTES = 600
 
 
@@ -78,17 +79,19 @@ def _output(command: Command) -> Iterator[IO[bytes]]:
 
 def _sample_until_end(process: subprocess.Popen[bytes], deadline: float) -> int | None:
     """The most memory that several processes had together; None when the deadline came first."""
-    most = 0
+    most, due = 0, time.monotonic()
     while True:
         # waitid leaves the process to be reaped later: until then nobody else can get its id.
         if os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
             return most
-        if time.monotonic() > deadline:
+        if (now := time.monotonic()) > deadline:
             return None
-        processes = _descendants(process.pid)
-        if len(processes) > 1:  # of a single one, the launcher knows the exact peak
-            most = max(most, sum(map(_memory, processes)))
-        time.sleep(_SAMPLE_SECONDS)
+        if now >= due:
+            due = now + _SAMPLE_SECONDS
+            processes = _descendants(process.pid)
+            if len(processes) > 1:  # of a single one, the launcher knows the exact peak
+                most = max(most, sum(map(_memory, processes)))
+        time.sleep(_LOOK_SECONDS)
 
 
 def _descendants(pid: int) -> list[int]:

@@ -15,6 +15,9 @@ from .programs import CACHE, HOME, OUTPUT, Program, Task
 from .scenarios import Scenario
 from .servers import MissingServer
 
+FEWEST = 3
+"""Rounds of a scenario, so that there is a median."""
+
 _TIMEOUT = 600.0
 _NAMES_SHOWN = 3
 
@@ -45,8 +48,8 @@ def measure(
 ) -> Result:
     """All rounds of a scenario, in a folder of its own below `base`.
 
-    A program that takes more than `patience` seconds is not repeated, and no further round is begun
-    after `budget` seconds.
+    A program that takes more than `patience` seconds is not repeated, and after FEWEST rounds no further
+    one is begun that is later than `budget` seconds.
     """
     say(f"{scenario.name}: {scenario.title}")
     try:
@@ -57,7 +60,7 @@ def measure(
             ]
             start = time.monotonic()
             for number in range(repeats):
-                if number and time.monotonic() - start > budget:
+                if number >= FEWEST and time.monotonic() - start > budget:
                     break
                 for lane in lanes:
                     lane.take_turn(number, say)
