@@ -48,8 +48,8 @@ def measure(
 ) -> Result:
     """All rounds of a scenario, in a folder of its own below `base`.
 
-    A program that takes more than `patience` seconds is not repeated, and after FEWEST rounds no further
-    one is begun that is later than `budget` seconds.
+    A program that takes more than `patience` seconds is not repeated. After FEWEST rounds no further
+    one is begun later than `budget` seconds.
     """
     say(f"{scenario.name}: {scenario.title}")
     try:

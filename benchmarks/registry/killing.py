@@ -9,63 +9,93 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from modelzoo.registry.storage import connect
-from tests.publishing import models
+from modelzoo.registry.identifiers import Uid
+from modelzoo.registry.layout import UIDS, header_of
+from modelzoo.registry.storage import Storage, connect
+from tests.publishing import models, prove
 
 from ..markdown import table
 from .publishing import make_model, publish_command
 
 KILLS = 50
+FILES, SIZE = 4, 8 << 20
+
+NOTHING, PACKED, WHOLE = "nothing", "an archive in the temporary folder", "the whole model"
+_STATES = {
+    PACKED: "tmp/{version}/*/*.zip",
+    "a claim": "repository/_claim/*/{version}/*",
+    "a part of the archive": "repository/bench/*/{version}/.*.tmp",
+    "the archive": "repository/bench/*/{version}/*.zip",
+    "all but the header": "repository/_uid/*/{version}/*.meta.yaml",
+    WHOLE: "repository/_uid/*/{version}/*.header.yaml",
+}
+"""What is there after each step, and how to see it, in their order."""
 
 
 def measure(folder: Path, quick: bool, say: Callable[[str], None]) -> list[str]:
     """The paragraphs of the report; AssertionError when a repository is not as it has to be."""
-    kills, chance = (5 if quick else KILLS), random.Random(5)
-    root, storage = make_model(folder / "model", 4, 1 << 20), connect(folder / "repository")
-    more = ("--alias", "best", f"--tmp_dir={folder / 'tmp'}")
+    kills, chance = (len(_STATES) if quick else KILLS), random.Random(5)
+    root, storage = make_model(folder / "model", FILES, SIZE), connect(folder / "repository")
+
+    def command_for(version: str) -> list[str]:
+        more = ("--alias", "best", f"--tmp_dir={folder / 'tmp' / version}")
+        return publish_command(root, folder / "repository", version, *more)
+
     begun = time.perf_counter()
-    _finish(publish_command(root, folder / "repository", "0.0.0", *more))
+    _finish(command_for("0.0.0"))
     whole = time.perf_counter() - begun
     seen: Counter[str] = Counter()
     for number in range(1, kills + 1):
-        command = publish_command(root, folder / "repository", f"{number}.0.0", *more)
+        version = f"{number}.0.0"
+        command = command_for(version)
         process = _start(command)
-        time.sleep(whole * chance.uniform(0.2, 1.0))
+        if number % 2:
+            time.sleep(whole * chance.uniform(0.2, 1.0))
+        else:
+            _await(folder, version, chance.choice(list(_STATES)), process)
         process.kill()
         process.wait()
-        seen[_state(folder, number)] += 1
-        visible = models(storage)
-        if f"{number}.0.0" not in {uid.version for uid in visible}:
-            assert len(visible) == number, visible
+        seen[_state(folder, version)] += 1
+        if version not in _visible(storage):
+            assert len(_visible(storage)) == number
             _finish(command)
-        assert len(models(storage)) == number + 1
+        found = _visible(storage)
+        assert len(found) == number + 1
+        prove(storage, found[version])
         say(f"kill {number} of {kills}")
+    assert len(models(storage)) == kills + 1  # every one of them, once more
     left = [entry.key for entry in storage.list() if ".tmp" in entry.key]
     assert not left, left
     return [
         "## Kills",
-        f"`publisher.py` was killed (SIGKILL) {kills} times, at random moments of a run of "
-        f"{whole:.1f} s. After each, every visible model was held against its digests, nothing else "
-        "was visible, and a second run published the model, which was proved too. At the end no "
-        "file in flight is left.",
-        table(("what the kill had left", "times"), [(s, str(n)) for s, n in seen.most_common()]),
+        f"`publisher.py` was killed (SIGKILL) {kills} times while it published {FILES * SIZE >> 20} "
+        f"MiB, every other time at a random moment of a run of {whole:.1f} s, otherwise as soon as it "
+        "had come to a step chosen at random. After each kill nothing was visible that was not whole, "
+        "and a second run published what was not; that model was held against its digests then, and "
+        "all of them at the end, when no file in flight was left.",
+        table(("what the kill had left", "times"), [(s, str(seen[s])) for s in (NOTHING, *_STATES)]),
     ]
 
 
-def _state(folder: Path, number: int) -> str:
+def _await(folder: Path, version: str, state: str, process: subprocess.Popen[bytes]) -> None:
+    """Return when the run has come so far, or has ended."""
+    while process.poll() is None and not _is_there(folder, version, state):
+        pass  # the steps take a millisecond each
+
+
+def _is_there(folder: Path, version: str, state: str) -> bool:
+    return any(folder.glob(_STATES[state].format(version=version)))
+
+
+def _state(folder: Path, version: str) -> str:
     """How far the killed run had come."""
-    repository = folder / "repository"
-    version = f"{number}.0.0"
-    for pattern, state in (
-        (f"_uid/*/{version}/*.header.yaml", "the whole model"),
-        (f"_uid/*/{version}/*.meta.yaml", "all but the header"),
-        (f"bench/*/{version}/*.zip", "the archive"),
-        (f"bench/*/{version}/.*.tmp", "a part of the archive"),
-        (f"_claim/*/{version}/*", "a claim"),
-    ):
-        if any(repository.glob(pattern)):
-            return state
-    return "an archive in the temporary folder" if any((folder / "tmp").glob("*/*.zip")) else "nothing"
+    return next((s for s in reversed(_STATES) if _is_there(folder, version, s)), NOTHING)
+
+
+def _visible(storage: Storage) -> dict[str, Uid]:
+    """The models that can be seen, by version."""
+    found = (header_of(entry.key) for entry in storage.list(UIDS))
+    return {uid.version: uid for uid in found if uid}
 
 
 def _start(command: list[str]) -> subprocess.Popen[bytes]:

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from .disk import storage_errors
-from .locks import lock
+from .locks import lock, still_named
 from .partial import PLAIN, Partial
 from .paths import PARTIAL_SUFFIX
 
@@ -31,7 +31,7 @@ def claim(destination: Path) -> Partial | None:
                 path.unlink(missing_ok=True)
             return _claim_alone(destination)
         # The holder before us may have renamed or removed the file that we have just locked.
-        if locked and _still_named(handle, path):
+        if locked and still_named(handle, path):
             return Partial(destination, path, handle, shared=True)
         os.close(handle)
         return None
@@ -59,13 +59,6 @@ def _open(path: Path) -> tuple[int, bool]:
 def _claim_alone(destination: Path) -> Partial:
     alone = destination.with_name(f"{destination.name}.{os.urandom(4).hex()}{PARTIAL_SUFFIX}")
     return Partial(destination, alone, _open(alone)[0], shared=False)
-
-
-def _still_named(handle: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(handle), os.lstat(path))
-    except FileNotFoundError:
-        return False
 
 
 def partial_size(destination: str | Path) -> int:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import functools
+import os
 import sys
+from pathlib import Path
 
 _HELD = (errno.EAGAIN, errno.EACCES)  # some file systems say the latter
 
@@ -27,3 +31,22 @@ def lock(handle: int) -> bool:
             return False
         raise
     return True
+
+
+def still_named(handle: int, path: Path) -> bool:
+    """Whether an open file has this name still: who held it before may have renamed or removed it."""
+    try:
+        return os.path.samestat(os.fstat(handle), os.lstat(path))
+    except FileNotFoundError:
+        return False
+
+
+@functools.cache
+def machine() -> str:
+    """What all processes that see each other's locks have in common; empty where nobody knows.
+
+    It is the id of this start of the kernel (random(4)), so that others do not have it.
+    """
+    with contextlib.suppress(OSError), open("/proc/sys/kernel/random/boot_id") as boot:
+        return boot.read().strip()
+    return ""

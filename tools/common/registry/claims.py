@@ -18,6 +18,7 @@ from typing import NamedTuple
 import msgspec
 
 from ..errors import AlreadyPublishedError, ModelZooError, Reason, TransferError
+from ..files.locks import machine
 from .layout import CLAIMS
 from .storage import Storage
 
@@ -199,8 +200,8 @@ def _holder() -> str:
 
 def _machine() -> str:
     """What processes that see each other's numbers have in common; empty where nobody knows."""
-    with contextlib.suppress(OSError), open("/proc/sys/kernel/random/boot_id") as boot:
-        return f"{boot.read().strip()}-{os.stat('/proc/self/ns/pid').st_ino}"
+    with contextlib.suppress(OSError):
+        return f"{machine()}-{os.stat('/proc/self/ns/pid').st_ino}" if machine() else ""
     return ""
 
 

@@ -15,6 +15,8 @@ from ...checksum import Checksum, new_hasher
 from ...errors import CatalogError, Reason, TransferError, UsageError
 from ...files.disk import copy_range, storage_error, storage_errors, write_all
 from ...files.hashing import FileHasher
+from ...files.locks import lock, machine, still_named
+from ...files.partial import PLAIN
 from ...stores import Settings
 from ...stores.file import local_path
 from . import MAX_DOCUMENT, Entry, Sent, missing, require_key
@@ -25,7 +27,7 @@ IN_FLIGHT = ".tmp"
 """What the names of files that are being written end with; they begin with a dot."""
 
 STALE = 86400
-"""Seconds after which a file in flight of some other process is taken for what a killed one left."""
+"""Seconds after which a file in flight of another machine is taken for what a killed process left."""
 
 
 def create(place: str, settings: Settings) -> FolderStorage:
@@ -151,6 +153,7 @@ class FolderStorage:
         path = self._path(key)
         with storage_errors(path):
             path.unlink(missing_ok=True)
+        _clear_away(path)
         with contextlib.suppress(OSError):  # not empty, or another process is about to fill it
             while (path := path.parent) != self.root:
                 path.rmdir()
@@ -184,8 +187,7 @@ def _create_alone(path: Path, data: bytes) -> bool:
 @contextlib.contextmanager
 def _beside(path: Path) -> Iterator[tuple[int, Path]]:
     """A new file in the folder of `path`, removed at the end unless it has been renamed."""
-    temporary = path.with_name(f".{path.name[:100]}.{os.urandom(4).hex()}{IN_FLIGHT}")
-    handle = _open_in_folder(temporary)
+    handle, temporary = _new_file(path)
     _clear_away(path)
     try:
         yield handle, temporary
@@ -193,6 +195,29 @@ def _beside(path: Path) -> Iterator[tuple[int, Path]]:
         os.close(handle)
         with contextlib.suppress(OSError):
             os.unlink(temporary)
+
+
+def _new_file(path: Path) -> tuple[int, Path]:
+    """A file with a name of its own, locked: while it is, nobody takes it for what was left."""
+    while True:
+        temporary = path.with_name(f"{_prefix(path)}{_tag()}{os.urandom(4).hex()}{IN_FLIGHT}")
+        handle = _open_in_folder(temporary)
+        try:
+            mine = lock(handle) and still_named(handle, temporary)
+        except OSError:  # where there are no locks, its age has to tell
+            mine = True
+        if mine:
+            return handle, temporary
+        os.close(handle)  # somebody was quicker, and has removed it
+
+
+def _prefix(path: Path) -> str:
+    return f".{path.name[:100]}."
+
+
+def _tag() -> str:
+    """What tells the files of this machine, whose locks can be seen."""
+    return machine().replace("-", "")[:12]
 
 
 def _open_in_folder(path: Path) -> int:
@@ -208,9 +233,22 @@ def _clear_away(path: Path) -> None:
     """Remove what processes that were killed left of this file."""
     with contextlib.suppress(OSError), os.scandir(path.parent) as entries:
         for entry in entries:
-            ours = entry.name.startswith(f".{path.name[:100]}.") and entry.name.endswith(IN_FLIGHT)
-            if ours and entry.stat().st_mtime < time.time() - STALE:
-                os.unlink(entry.path)
+            if not entry.name.startswith(_prefix(path)) or not entry.name.endswith(IN_FLIGHT):
+                continue
+            with contextlib.suppress(OSError):
+                if entry.stat().st_mtime < time.time() - STALE:
+                    os.unlink(entry.path)
+                elif _tag() and entry.name.startswith(_prefix(path) + _tag()):
+                    _remove_unlocked(entry.path)
+
+
+def _remove_unlocked(path: str) -> None:
+    handle = os.open(path, os.O_RDWR | PLAIN)
+    try:
+        if lock(handle):
+            os.unlink(path)
+    finally:
+        os.close(handle)
 
 
 def _sync_folder(folder: Path) -> None:
