@@ -10,12 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from modelzoo.catalog import builder
+from modelzoo.catalog.index import Entry
 from modelzoo.errors import CatalogError
-from modelzoo.selection import Filters
+from modelzoo.selection import Filters, split_patterns
 
 from tests.index import ALL, NAMES, Later, ask, ask_without, plant
 from tests.omz import config
@@ -204,3 +206,50 @@ def test_the_same_after_any_edits(edits: list[tuple[Edit, str]]) -> None:
         for act, name in edits:
             act(root, name)
             check(root)
+
+
+@pytest.mark.usefixtures("settled")
+@pytest.mark.parametrize(
+    "patterns",
+    [
+        "a",
+        "b",
+        "c",
+        "c-1",
+        "d",
+        "zoo:d",
+        "zoo:c",
+        "other:d",
+        "a@1",
+        "a-v1",
+        "x",
+        "a,d",
+        "d,x",
+        "c-*",
+        "[ad]",
+    ],
+)
+@pytest.mark.parametrize("exclude", [(), ("a",), ("y",)])
+def test_every_way_to_name_models(patterns: str, exclude: tuple[str, ...], zoo: Path) -> None:
+    filters = Filters(patterns=split_patterns(patterns), exclude=exclude)
+    expected = ask_without(zoo, filters)
+    assert [ask(zoo, filters) for _ in range(2)] == [expected] * 2
+
+
+@pytest.mark.usefixtures("settled")
+def test_who_asks_for_a_name_waits_for_few_models(zoo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others are not even decoded, unless they have other names too, by a version, say."""
+    ask(zoo)
+    decoded: list[Any] = []
+    decode = msgspec.msgpack.decode
+
+    def noted(data: Any, **options: Any) -> Any:
+        decoded.append(found := decode(data, **options))
+        return found
+
+    monkeypatch.setattr(msgspec.msgpack, "decode", noted)
+    filters = Filters(patterns=("d",))
+    assert ask(zoo, filters) == ask_without(zoo, filters)
+    names = [found.name for found in decoded if isinstance(found, Entry)]
+    assert "b" not in names
+    assert not any(isinstance(found, list) for found in decoded)

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from modelzoo.catalog import Source, builder, choose, index, omz
+from modelzoo.catalog import Source, builder, choose, index, omz, stamps
 from modelzoo.catalog.omz import config as omz_config
 from modelzoo.errors import CatalogError
 from modelzoo.selection import Filters
@@ -100,9 +100,9 @@ def test_young_files_are_read_again(zoo: Path, read: Callable[[], str]) -> None:
     ],
 )
 def test_when_a_time_is_old_enough(mtime: int, ctime: int, trusted: bool) -> None:
-    looked = index._STAMP.pack(mtime * 10**9, ctime * 10**9, 2**63 + 1, 10)
-    assert index.settled(looked, 100 * 10**9) == (looked if trusted else b"")
-    assert index.settled(index.stamp("/nothing/there"), 100 * 10**9) == b""
+    looked = stamps._STAMP.pack(mtime * 10**9, ctime * 10**9, 2**63 + 1, 10)
+    assert stamps.settled(looked, 100 * 10**9) == (looked if trusted else b"")
+    assert stamps.settled(stamps.stamp("/nothing/there"), 100 * 10**9) == b""
 
 
 def test_a_file_system_with_coarse_times(zoo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,7 +110,7 @@ def test_a_file_system_with_coarse_times(zoo: Path, monkeypatch: pytest.MonkeyPa
 
     def coarse(path: str | bytes) -> bytes:
         found = os.stat(path)
-        return index._STAMP.pack(found.st_mtime_ns // (2 * 10**9) * 2 * 10**9, 0, 0, found.st_size)
+        return stamps._STAMP.pack(found.st_mtime_ns // (2 * 10**9) * 2 * 10**9, 0, 0, found.st_size)
 
     monkeypatch.setattr(index, "stamp", coarse)
     monkeypatch.setattr(omz, "stamp", coarse)
@@ -185,14 +185,15 @@ def forged(zoo: Path) -> bytes:
     """An index with the right key that places models beyond the file, and before it."""
     key, _ = index.locate(zoo, "zoo", *modelzoo.catalog._READERS) or (b"", Path())
     with only_file().open("rb") as file:
-        found = index._read_directory(file)
+        kept = index._read_directory(file)
+    found = index.Directory(kept.key, kept.shape, kept.entries)
     places = [(-5, 2**62, 1), (2**62, 5, 1), (0, -1, 1), (2**63, 2**63, 0), (0, 3, 7)]
     found.entries = [
         msgspec.structs.replace(entry, place=place)
         for entry, place in zip(found.entries, places, strict=True)
     ]
     assert found.key == key
-    return with_directory(msgspec.msgpack.encode(found))
+    return index.directory_bytes(found, 0)
 
 
 HOSTILE: list[bytes | Callable[[Path], bytes]] = [

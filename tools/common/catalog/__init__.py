@@ -22,7 +22,7 @@ from ..selection import Filters, idle_exclusions, select
 from ..variants import EVERY_VARIANT, Variants, alternatives
 from ..versions import base_name
 from . import omz
-from .index import Entry, Index, listing, locate, open_index, stamp
+from .index import Entry, Index, listing, locate, open_index
 from .source import BUILTIN as BUILTIN
 from .source import NAMED as NAMED
 from .source import SOURCE_VARIABLE as SOURCE_VARIABLE
@@ -35,6 +35,7 @@ from .source import format_of
 from .source import formats as formats
 from .source import plain_name as plain_name
 from .source import wanted_sources as wanted_sources
+from .stamps import stamp
 
 # A checkout can change between versions.
 _READERS = [stamp(os.path.join(omz.__path__[0], name)) for name in ("config.py", "origins.py")]
@@ -63,7 +64,7 @@ def choose(
         return choice
     for shelf in shelves.values():
         shelf.refresh(warn)
-    entries = _listed(shelves.values())
+    entries = _listed(shelf.index.entries for shelf in shelves.values() if shelf.index)
     left_out = [name for shelf in shelves.values() for name in shelf.left_out]
     for doubt in idle_exclusions(entries, filters, left_out) if filters else ():
         warn(doubt)
@@ -90,9 +91,13 @@ def _choose_quickly(shelves: Mapping[str, _Shelf], filters: Filters, warn: Warn)
 
     None where it takes more, and where there is an error: what is missing may have come meanwhile.
     """
-    if not all(shelf.index and shelf.index.has_shape() for shelf in shelves.values()):
+    indexes = [shelf.index for shelf in shelves.values() if shelf.index]
+    if len(indexes) < len(shelves) or not all(index.has_shape() for index in indexes):
         return None
-    entries = _listed(shelves.values())
+    listed = [found for i in indexes if (found := _asked_for(i, filters)) is not None]
+    if len(listed) < len(indexes):
+        return None
+    entries = _listed(listed)
     try:
         choice = Choice(shelves, select(entries, filters))
     except SelectionError:
@@ -104,12 +109,19 @@ def _choose_quickly(shelves: Mapping[str, _Shelf], filters: Filters, warn: Warn)
     return choice
 
 
-def _listed(shelves: Iterable[_Shelf]) -> list[Entry]:
+def _asked_for(index: Index, filters: Filters) -> list[Entry] | None:
+    """The entries that decide about these filters; None when they are damaged."""
+    if filters.exclude:  # whether a pattern excludes nothing, all of them tell
+        return index.entries if index.is_whole() else None
+    return index.named(filters.patterns or ())
+
+
+def _listed(lists: Iterable[list[Entry]]) -> list[Entry]:
     """The entries of all sources; where a name is not unique, their ids say the source."""
-    indexes = [shelf.index for shelf in shelves if shelf.index]
-    if len(indexes) == 1:
-        return indexes[0].entries
-    entries = [entry for index in indexes for entry in index.entries]
+    several = list(lists)
+    if len(several) == 1:
+        return several[0]
+    entries = list(itertools.chain.from_iterable(several))
     count = Counter(entry.name for entry in entries)
     # A name that is another source's without a version means both.
     count.update({base_name(entry.name, entry.version) for entry in entries if "@" in entry.name})
@@ -160,6 +172,8 @@ class _Shelf:
 
     def refresh(self, warn: Warn) -> None:
         """Bring the index up to date, which reads what has changed; raises CatalogError."""
+        if self.index and not self.index.is_whole():
+            self.index = None
         index = self.index
         if index and index.has_shape() and index.holds(index.entries):
             self.repeat_doubts(warn)

@@ -19,13 +19,12 @@ from .index import (
     Directory,
     Entry,
     Index,
-    Stamp,
     decoded,
     directory_bytes,
     entry_of,
     piece,
-    settled,
 )
+from .stamps import Stamp, settled
 
 _FORGOTTEN = 30 * 86400  # seconds after which an index may go: its tree may be gone too
 

@@ -2,19 +2,22 @@
 
 It is a file in the user's cache folder, one for each tree: every model in msgpack, then the directory,
 which holds what selecting needs and how each config file and folder looked, then where that begins.
+What is asked for by name is found in a list of names; the other entries are not even decoded then.
 Nothing depends on it: one that is missing, damaged or not ours is made again, by builder.py.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
+import itertools
 import operator
 import os
 import stat
 import struct
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -23,35 +26,17 @@ import msgspec
 from ..model import Model
 from ..user_folders import index_folder
 from ..version import VERSION
+from .stamps import Stamp, stamp
 
-_FORMAT = 2
+_FORMAT = 3
 _END = struct.Struct("<QQI8s")  # where the directory begins, its size, its CRC-32, and what this is
 _MAGIC = b"MZINDEX\n"
-_STAMP = struct.Struct("<qqQQ")
-_RACY = 2 * 10**9  # ns: the coarsest time of change that a file system keeps (FAT)
 
 _DAMAGE = (
     *(OSError, ValueError, OverflowError, MemoryError, RecursionError),
     *(struct.error, msgspec.MsgspecError),
 )
 """What can come of bytes that are no index."""
-
-Stamp = bytes
-
-
-def stamp(path: str | bytes) -> Stamp:
-    """What changes when a file or folder does: both times, inode and size."""
-    try:
-        found = os.stat(path)
-        return _STAMP.pack(found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_size)
-    except (OSError, ValueError, struct.error):
-        return b"gone"
-
-
-def settled(looked: Stamp, now: int) -> Stamp:
-    """The stamp; none if that is so young at `now` that there can be another change with the same."""
-    times = _STAMP.unpack(looked)[:2] if len(looked) == _STAMP.size else (now,)
-    return looked if max(times) < now - _RACY else b""
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -90,13 +75,43 @@ def entry_of(model: Model, config: str) -> Entry:
     return Entry(config, b"", b"", (), None, *_shared(model))
 
 
-class Directory(msgspec.Struct, array_like=True):
-    """What an index file holds beside the models."""
+class Directory(msgspec.Struct):
+    """What an index holds beside the models."""
 
     key: bytes
     shape: list[tuple[bytes, Stamp]]
     """Paths in the tree whose change can mean other models, or the end of one."""
     entries: list[Entry]
+
+
+class _Kept(msgspec.Struct, array_like=True, dict=True):
+    """A directory as it is in a file."""
+
+    key: bytes
+    shape: list[tuple[bytes, Stamp]]
+    names: list[str]
+    """Those of the models, in the order of the entries."""
+    many_named: list[int]
+    """The numbers of the entries that may answer to more names than that."""
+    doubts: list[str]
+    ends: list[int]
+    """Where each entry ends in `packed`, an array of them, which begins with its `head`."""
+    head: int
+    packed: msgspec.Raw
+
+    @functools.cached_property
+    def entries(self) -> list[Entry]:
+        """All of them, decoded; raises what _DAMAGE names."""
+        return msgspec.msgpack.decode(self.packed, type=list[Entry])
+
+    def named(self, names: Collection[str]) -> list[Entry]:
+        """Those that may answer to one of the names; raises what _DAMAGE names."""
+        found = {number for number, name in enumerate(self.names) if name in names}
+        begins, packed = [self.head, *self.ends], memoryview(self.packed)
+        return [
+            msgspec.msgpack.decode(packed[begins[number] : begins[number + 1]], type=Entry)
+            for number in sorted(found.union(self.many_named))
+        ]
 
 
 class Index:
@@ -109,13 +124,31 @@ class Index:
     def __init__(
         self,
         root: str,
-        directory: Directory,
+        directory: Directory | _Kept,
         data: Path | bytes,
         read_again: Callable[[Entry], Model],
     ) -> None:
         self._root = os.path.join(root, "")
-        self._shape, self.entries = directory.shape, directory.entries
-        self._data, self._read_again = data, read_again
+        self._directory, self._data, self._read_again = directory, data, read_again
+
+    @property
+    def entries(self) -> list[Entry]:
+        """What is known of each model, unless the index is damaged: see `is_whole`."""
+        return self._directory.entries
+
+    def is_whole(self) -> bool:
+        """Whether the entries can be used."""
+        with contextlib.suppress(*_DAMAGE):
+            return self._directory.entries is not None
+        return False
+
+    def named(self, names: Collection[str]) -> list[Entry] | None:
+        """The entries that may answer to one of these names, and others; None when it is damaged."""
+        if isinstance(self._directory, Directory):
+            return self._directory.entries
+        with contextlib.suppress(*_DAMAGE):
+            return self._directory.named({*names, *(name.partition(":")[2] for name in names)})
+        return None
 
     def open(self) -> BinaryIO:
         """The bytes of the models."""
@@ -123,12 +156,16 @@ class Index:
 
     def doubts(self) -> Iterator[str]:
         """What there was to warn about when the config files were read."""
-        return (doubt for entry in self.entries for doubt in entry.doubts)
+        return (
+            _doubts(self.entries)
+            if isinstance(self._directory, Directory)
+            else iter(self._directory.doubts)
+        )
 
     def has_shape(self) -> bool:
         """Whether the tree is as it was, but for the folders of single models and what is in them."""
         root = os.fsencode(self._root)
-        return all(stamp(root + path) == old for path, old in self._shape)
+        return all(stamp(root + path) == old for path, old in self._directory.shape)
 
     def holds(self, entries: Iterable[Entry]) -> bool:
         """Whether the config files of these models, and their folders, are as they were."""
@@ -154,6 +191,15 @@ class Index:
         if entry.place and isinstance(self._data, Path):
             with contextlib.suppress(OSError):
                 self._data.unlink()
+
+
+def _doubts(entries: Iterable[Entry]) -> Iterator[str]:
+    return (doubt for entry in entries for doubt in entry.doubts)
+
+
+def _has_more_names(entry: Entry) -> bool:
+    more = entry.composite, entry.version, entry.aliases, entry.family, entry.titles
+    return any(more) or "@" in entry.name
 
 
 def piece(file: BinaryIO, entry: Entry) -> bytes:
@@ -210,7 +256,7 @@ def opened(place: Path) -> BinaryIO:
         return io.BytesIO()
 
 
-def _read_directory(file: BinaryIO) -> Directory:
+def _read_directory(file: BinaryIO) -> _Kept:
     """Raises ValueError for what is no index of this user."""
     found = os.fstat(file.fileno())
     if not stat.S_ISREG(found.st_mode) or found.st_uid != getattr(os, "geteuid", lambda: 0)():
@@ -222,10 +268,29 @@ def _read_directory(file: BinaryIO) -> Directory:
     file.seek(offset)
     if zlib.crc32(data := file.read(size)) != crc:
         raise ValueError
-    return msgspec.msgpack.decode(data, type=Directory)
+    kept = msgspec.msgpack.decode(data, type=_Kept)
+    if len(kept.names) != len(kept.ends) or not all(
+        n in range(len(kept.ends)) for n in kept.many_named
+    ):
+        raise ValueError
+    return kept
 
 
 def directory_bytes(directory: Directory, offset: int) -> bytes:
     """The end of an index file, to be put at this offset; raises ValueError for odd strings."""
-    data = msgspec.msgpack.encode(directory)
+    entries = directory.entries
+    pieces = list(map(msgspec.msgpack.encode, entries))
+    packed = msgspec.msgpack.encode(entries)
+    head = len(packed) - sum(map(len, pieces))
+    kept = _Kept(
+        directory.key,
+        directory.shape,
+        [entry.name for entry in entries],
+        [number for number, entry in enumerate(entries) if _has_more_names(entry)],
+        list(_doubts(entries)),
+        list(itertools.accumulate(map(len, pieces), initial=head))[1:],
+        head,
+        msgspec.Raw(packed),
+    )
+    data = msgspec.msgpack.encode(kept)
     return data + _END.pack(offset, len(data), zlib.crc32(data), _MAGIC)

@@ -14,7 +14,8 @@ import msgspec
 
 from ...errors import CatalogError
 from ...model import Model
-from ..index import Entry, Index, Stamp, stamp
+from ..index import Entry, Index
+from ..stamps import Stamp, stamp
 
 if TYPE_CHECKING:
     from ..builder import Builder
