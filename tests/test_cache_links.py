@@ -13,7 +13,8 @@ from typing import Any, BinaryIO
 import modelzoo
 import pytest
 from modelzoo.cache.entries import Cache
-from modelzoo.checksum import Checksum
+from modelzoo.checksum import Checksum, file_checksum
+from modelzoo.transfer import adoption, remembering
 
 from tests.archives import add_patched_model
 from tests.conftest import require, tool
@@ -71,6 +72,38 @@ def test_a_download_is_linked_into_the_cache(place: Linked) -> None:
     assert origins(place.link()) == ["local"]
     assert origins(place.link(force=True)) == ["cache"]
     assert place.stray() == []
+
+
+@pytest.mark.parametrize("link", ["copy", "hardlink"])
+def test_an_adopted_file_is_read_once(
+    place: Linked, monkeypatch: pytest.MonkeyPatch, link: str
+) -> None:
+    """Its way into the cache needs no second proof."""
+    monkeypatch.setattr(remembering, "_proven_at", lambda *_: pytest.fail("it was read again"))
+    place.output().parent.mkdir(parents=True)
+    place.output().write_bytes(DATA)
+    assert origins(place.download(cache_link=link)) == ["local"]
+    assert place.entry.read_bytes() == DATA
+    assert place.server.requests == []
+
+
+def test_what_changes_while_it_is_adopted_is_looked_at_again(
+    place: Linked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def changed(path: Path, kind: str) -> Checksum:
+        found = file_checksum(path, kind)
+        path.write_bytes(DATA[::-1])
+        return found
+
+    place.output().parent.mkdir(parents=True)
+    place.output().write_bytes(DATA)
+    os.utime(place.output(), (1, 1))
+    monkeypatch.setattr(adoption, "file_checksum", changed)
+    done = modelzoo.download("m", place.root / "out", sources=[place.zoo])
+    assert done.models[0].files[0].origin == "local"
+    monkeypatch.undo()
+    assert origins(place.link()) == ["network"]
+    assert place.output().read_bytes() == DATA
 
 
 @pytest.mark.parametrize("cache_link", ["copy", "hardlink"])

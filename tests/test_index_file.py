@@ -255,6 +255,16 @@ def test_other_things_in_its_place(zoo: Path, kind: str) -> None:
 
 
 @pytest.mark.usefixtures("old")
+def test_what_a_killed_process_left_is_in_nobodys_way(zoo: Path) -> None:
+    """In containers a process often has the number that its killed predecessor had."""
+    ask(zoo)
+    path = only_file()
+    path.rename(f"{path}.{os.getpid()}")
+    ask(zoo)
+    assert path.is_file()
+
+
+@pytest.mark.usefixtures("old")
 def test_the_file_changes_while_models_are_read(zoo: Path) -> None:
     expected = ask(zoo)[0]
     for act in (Path.unlink, lambda path: path.write_bytes(path.read_bytes()[::-1])):

@@ -151,6 +151,14 @@ def test_the_module_shows_its_tools() -> None:
     assert run("-m", "common", "downloader", "--version", cwd=TOOLS).stdout == f"modelzoo {VERSION}\n"
 
 
+def test_the_module_imports_one_tool() -> None:
+    start = "import runpy, sys; sys.argv = sys.argv[1:]; runpy.run_module('modelzoo', {}, '__main__')"
+    tell = "import atexit, sys; atexit.register(lambda: print(*sys.modules))"
+    done = run("-c", f"{tell}; {start}", *MODULE[1:], "--version")
+    loaded = set(done.stdout.split())
+    assert [name for name in NAMES if f"modelzoo.commands.{name}" in loaded] == ["downloader"]
+
+
 def test_the_module_names_itself_in_usage() -> None:
     usage = run(*MODULE, "--help").stdout
     assert usage.startswith("usage: python -m modelzoo downloader ")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import pytest
 from modelzoo.checksum import Checksum
 from modelzoo.errors import StorageError
 from modelzoo.files.claiming import claim, partial_size
-from modelzoo.files.partial import WORTH_RESUMING, Partial, Provenance
+from modelzoo.files.partial import NOTES_EVERY, WORTH_RESUMING, Partial, Provenance
 
 from tests.zoo import content, tree
 
@@ -90,6 +91,17 @@ def test_other_things_in_its_place(target: Path, flight: Path, plant: Callable[[
     plant(flight)
     with pytest.raises(StorageError, match=r"x\.bin\.download"), taken(target) as partial:
         partial.begin(0, SOURCE, "sha256")
+
+
+def test_how_much_of_a_file_with_gaps_is_not_on_record(target: Path, flight: Path) -> None:
+    chunk = bytes(NOTES_EVERY)
+    with taken(target) as partial:
+        partial.begin(0, SOURCE, "sha256")
+        for number in range(2, 6):
+            partial.write(chunk, number * len(chunk))
+            notes = json.loads(Path(f"{flight}.json").read_bytes())
+            noted = sum(stop - start for start, stop in notes["ranges"])
+            assert partial.received - noted <= NOTES_EVERY
 
 
 def test_one_thread_holds_it(target: Path) -> None:

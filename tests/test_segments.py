@@ -113,6 +113,23 @@ def test_what_is_never_split(
     assert (tmp_path / "m" / "model.bin").read_bytes() == BODY
 
 
+def test_parts_that_nothing_holds_together(faulty: FaultyServer, tmp_path: Path) -> None:
+    """Another version with neither a validator nor a checksum would not be noticed."""
+    faulty.add(
+        "/model.bin", *[f.drip(f.serve(body, etag=None), 4 * MIB) for body in (BODY, BODY[::-1])]
+    )
+    url = f"{faulty.url}/model.bin"
+    bring_all([model_at(url, known=False)], tmp_path, clock=Clock(), connections=Connections())
+    assert ranges(faulty) == [None]
+    assert (tmp_path / "m" / "model.bin").read_bytes() == BODY
+
+
+def test_a_checksum_holds_parts_together(faulty: FaultyServer, tmp_path: Path) -> None:
+    faulty.add("/model.bin", f.drip(f.serve(BODY, etag=None), 4 * MIB))
+    fetch(f"{faulty.url}/model.bin", tmp_path)
+    assert len(faulty.requests) > 3
+
+
 REFUSALS = {
     "200 to a part": f.ignore_range(f.serve(BODY)),
     "too many connections": f.status(503),

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 
@@ -87,12 +88,23 @@ def main() -> int:
 
 
 def _choose(arguments: list[str], program: str) -> int:
-    options = importlib.import_module(".commands.options", __package__)
-    parser = options.Parser(program, "Get model files and keep them. Each tool has its own --help.")
-    parser.add_argument("tool", choices=tools(), help="what to run, with its arguments after it")
-    tool = parser.parse(arguments[:1]).tool
-    module = importlib.import_module(f".commands.{tool}", __package__)
+    tool = arguments[0] if arguments else ""
+    if (module := _module(tool)) is None:
+        options = importlib.import_module(".commands.options", __package__)
+        parser = options.Parser(program, "Get model files and keep them. Each tool has its own --help.")
+        parser.add_argument("tool", choices=tools(), help="what to run, with its arguments after it")
+        parser.parse(arguments[:1])  # gives help, or says what is wrong
     return _session(module.main, arguments[1:], f"{program} {tool}")  # its errors name the tool
+
+
+def _module(tool: str) -> Any:
+    """The module of this tool, without importing those of others; None where it is none."""
+    from importlib.util import find_spec
+
+    if not tool.isidentifier() or find_spec(f".commands.{tool}", __package__) is None:
+        return None
+    module = importlib.import_module(f".commands.{tool}", __package__)
+    return module if hasattr(module, "main") else None
 
 
 if __name__ == "__main__":

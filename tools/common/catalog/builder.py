@@ -42,7 +42,7 @@ class Builder:
         self._old: BinaryIO = old.open() if old else io.BytesIO()
         self._directory = Directory(keep[0] if keep else b"", [], [])
         self._place = keep[1] if keep else Path()
-        self._file = _new_file(f"{self._place}.{os.getpid()}") if keep else None
+        self._file = _new_file(f"{self._place}.{os.urandom(4).hex()}") if keep else None
         self._memory = io.BytesIO()
 
     def __enter__(self) -> Builder:

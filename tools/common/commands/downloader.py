@@ -114,13 +114,19 @@ def _parser(program: str) -> Parser:
         help="at least so long between two progress events of a file",
     )
     several = number(int, 1, MAX_JOBS, f"a whole number from 1 to {MAX_JOBS}")
-    add("--connections", type=several, default=64, metavar="N", help="connections in all")
+    add(
+        "--connections",
+        type=several,
+        default=64,
+        metavar="N",
+        help="connections in all up to which parts of files get their own",
+    )
     add(
         "--connections_per_host",
         type=several,
         default=32,
         metavar="N",
-        help="connections to one host, where a slow one makes parts of a file pay; 1: never split",
+        help="the same to one host, where a slow one makes parts of a file pay; 1: never split",
     )
     add(
         "--limit_rate",

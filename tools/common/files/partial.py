@@ -207,7 +207,7 @@ class Partial:
             else:
                 due = not self._noted and stop >= WORTH_RESUMING
             if due and self._shared and self._provenance is not None:
-                self._noted, self._since_notes = True, 0
+                self._noted, self._since_notes = True, stop - start  # these are not in them
                 self._write_notes(self._provenance, gaps)
 
     def _write_notes(self, provenance: Provenance, gaps: bool) -> None:

@@ -33,11 +33,13 @@ def adopt(job: Job) -> Delivery | None:
     path, file, before = job.destination, job.file, job.before
     checksum = file.checksum or (before.checksum if before else None)
     with storage_errors(path):
-        if not path.is_file() or not fits(file, path.stat().st_size, before):
+        if not path.is_file():
+            return None
+        stat = path.stat()  # before it is read, so that a later change does not go unseen
+        if not fits(file, stat.st_size, before):
             return None
         if checksum and file_checksum(path, checksum.type) != checksum:
             return None
-        stat = path.stat()
     if before:
         known = before.origin, before.verified, before.validator
         return Delivery("local", stat.st_size, stat.st_mtime_ns, checksum, *known)

@@ -203,6 +203,11 @@ class Progress:
         self._job, self._engine, self._kind = job, engine, kind
         self._shown, self._size = engine.clock.now(), -1
 
+    @property
+    def is_provable(self) -> bool:
+        """Whether a checksum will show that all bytes of the file belong together."""
+        return self._job.file.checksum is not None
+
     def add(self, count: int) -> None:
         """So many bytes came from there."""
         self._engine.traffic.add(self._kind, count)

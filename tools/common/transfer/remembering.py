@@ -70,7 +70,8 @@ def _keep_found(job: Job, delivery: Delivery, checksum: Checksum, cache: Cache, 
     if reservation is None:
         return
     with reservation:
-        looked = _proven_at(job, checksum, engine)
+        # What was adopted has just been read.
+        looked = delivery.mtime_ns or _proven_at(job, checksum, engine)
         if looked is not None and not cache.holds(checksum):
             delivery = msgspec.structs.replace(delivery, mtime_ns=looked)
             keep_bytes(job, delivery, engine, cache, reservation, checksum)

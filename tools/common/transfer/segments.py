@@ -2,7 +2,8 @@
 
 The missing bytes are cut into pieces, which the connections take in order and write in place; the
 hash follows the part without gaps. The connection that is open already goes on with the first piece.
-A server that does not serve parts, or serves no more with more connections, is left with one.
+A server that does not serve parts, or serves no more with more connections, is left with one. So is
+a file whose parts could be of different versions, and nothing would tell.
 """
 
 from __future__ import annotations
@@ -103,7 +104,8 @@ class Segments:
         self._pieces = list(_cut(partial.gaps(total), piece))  # a heap: the first ones first
         self._helpers: list[threading.Thread] = []
         self._aborts: set[Opened] = set()
-        self._alone = self._stopped = self._changed = False
+        self._stopped = self._changed = False
+        self._alone = self._validator is None and not progress.is_provable
         self._began, self._received = engine.clock.now(), 0
 
     def run(self, opened: Opened, chunks: Iterator[bytes]) -> None:
