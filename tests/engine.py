@@ -12,7 +12,7 @@ from modelzoo.model import Model
 from modelzoo.run.outcome import Summary
 from modelzoo.run.setup import fetch, make_engine
 from modelzoo.variants import EVERY_VARIANT
-from modelzoo.web.gates import Connections
+from modelzoo.web.connections import Connections
 
 E = TypeVar("E", bound=Event)
 
@@ -49,6 +49,14 @@ class Recorder:
         return [event for event in self.events if isinstance(event, kind)]
 
 
+class Whole(Connections):
+    """Nothing is fetched in parts."""
+
+    def share(self, url: str) -> int:
+        """The file's own connection."""
+        return 1
+
+
 def bring_all(
     models: list[Model],
     output_dir: Path,
@@ -60,7 +68,7 @@ def bring_all(
     **options: Any,
 ) -> Summary:
     """Fetch models as the downloader does, with a clock that jumps; files are not split unless told."""
-    changed = {"clock": clock or InstantClock(), "connections": connections or Connections(per_host=1)}
+    changed = {"clock": clock or InstantClock(), "connections": connections or Whole()}
     if "backoff" in options:
         changed["backoff"] = options.pop("backoff")
     engine = make_engine(report=recorder or Recorder(), **options).changed(**changed)

@@ -12,7 +12,8 @@ from modelzoo.cancel import Cancel
 from modelzoo.clock import Clock
 from modelzoo.events import ModelFileDownloadEnd, ModelFileDownloadProgress
 from modelzoo.files.partial import Partial
-from modelzoo.web.gates import Connections, RateLimit
+from modelzoo.web.connections import Connections
+from modelzoo.web.gates import RateLimit
 
 from tests.conftest import require
 from tests.engine import Recorder, bring_all
@@ -233,13 +234,19 @@ def test_what_lies_after_a_gap(
 
 def test_files_share_a_hosts_connections() -> None:
     connections, url = Connections(total=12, per_host=8), "http://a.example.com/x"
-    with connections.file(url):
+    assert connections.enter(url)
+    with connections.leaving(url):
         assert connections.share(url) == 8
-        with connections.file(url):
+        assert connections.enter(url)
+        with connections.leaving(url):
             assert connections.share(url) == 4
             assert [connections.take(url) for _ in range(7)] == [True] * 6 + [False]
+            assert not connections.enter(url)
             assert connections.take("http://b.example.com/")
             connections.give(url)
+            with connections.waiting():
+                assert connections.crowded
+                assert not connections.take(url)
             assert connections.take(url)
     connections.refuse(url)
     assert connections.share(url) == 1

@@ -14,10 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from modelzoo import stores
-from modelzoo.checksum import CHUNK
 from modelzoo.errors import Reason, TransferError
 from modelzoo.registry.storage import connect
-from modelzoo.stores import Conditional, Opened, Settings, Store, Stores
+from modelzoo.stores import PIECE, Conditional, Opened, Settings, Store, Stores
 from modelzoo.stores.file import FileStore
 
 from tests.conftest import require
@@ -27,7 +26,7 @@ from tests.servers.nginx import Nginx, nginx_binary
 from tests.servers.s3 import s3_server
 from tests.zoo import content
 
-DATA = content("contract", 3 * CHUNK + 17)
+DATA = content("contract", 3 * PIECE + 17)
 SMALL = content("small", 1000)
 
 
@@ -182,7 +181,7 @@ def test_all_of_it(harness: Harness, data: bytes) -> None:
     with opened:
         pieces = list(opened)
     assert b"".join(pieces) == data
-    assert all(0 < len(piece) <= CHUNK for piece in pieces)
+    assert all(0 < len(piece) <= PIECE for piece in pieces)
 
 
 def test_the_rest_from_any_offset(harness: Harness) -> None:

@@ -117,16 +117,14 @@ def _parser(program: str) -> Parser:
     add(
         "--connections",
         type=several,
-        default=64,
         metavar="N",
-        help="connections in all up to which parts of files get their own",
+        help="at most so many connections in all (default: 64, and one for each of the jobs)",
     )
     add(
         "--connections_per_host",
         type=several,
-        default=32,
         metavar="N",
-        help="the same to one host, where a slow one makes parts of a file pay; 1: never split",
+        help="the same to one host (default: 32, and one for each of the jobs); 1: never split",
     )
     add(
         "--limit_rate",

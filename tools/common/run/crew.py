@@ -8,6 +8,7 @@ there is to report to the process that they came from.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
 import threading
@@ -113,8 +114,8 @@ class Link:
             os._exit(1)
 
 
-Act = Callable[[Iterator[int], Link], Ended]
-"""What a member does with the numbers that it is given."""
+Act = Callable[[int, Iterator[int], Link], Ended]
+"""What a member, of which this is the position among all, does with the numbers that it is given."""
 
 
 class Crew:
@@ -127,10 +128,11 @@ class Crew:
         tickets, step = _tickets(count)
         pairs = [context.Pipe() for _ in range(members)]
         self._members: dict[Connection[bytes, bytes], ForkProcess] = {}
-        for ours, theirs in pairs:
+        for position, (ours, theirs) in enumerate(pairs):
             others = [end for pair in pairs for end in pair if end is not theirs]
             numbers = _numbers(tickets, step, count)
-            process = context.Process(target=_member, args=(act, numbers, theirs, others), daemon=True)
+            work = functools.partial(act, position, numbers)
+            process = context.Process(target=_member, args=(work, theirs, others), daemon=True)
             with _later(signal.SIGINT, signal.SIGTERM):  # a member is not ready for them at once
                 process.start()
             self._members[ours] = process
@@ -280,8 +282,7 @@ def _numbers(tickets: int, step: int, count: int) -> Iterator[int]:
 
 
 def _member(
-    act: Act,
-    numbers: Iterator[int],
+    work: Callable[[Link], Ended],
     connection: Connection[bytes, bytes],
     others: list[Connection[bytes, bytes]],
 ) -> None:
@@ -293,6 +294,6 @@ def _member(
     with contextlib.suppress(KeyboardInterrupt, OSError):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM))
         link = Link(connection)
-        ended = act(numbers, link)
+        ended = work(link)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         link.end(ended)

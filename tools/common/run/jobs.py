@@ -15,6 +15,7 @@ from ..events import SCHEMA_VERSION, Notice, RunBegin
 from ..installation.receipts import ReceiptWriter
 from ..pool import Pool, Task
 from ..transfer.engine import Engine
+from ..web.connections import share_of
 from .model_run import ModelRun
 from .outcome import LOST, Ended, Summary, run_end, untouched
 from .plan import ModelPlan
@@ -38,6 +39,7 @@ def run(plans: Sequence[ModelPlan], jobs: Jobs, engine: Engine, processes: int =
     within about a second; the summary then says `interrupted`. What cannot fit is not begun: the
     summary says so.
     """
+    engine = engine.changed(explores=jobs == "auto")
     started = engine.clock.now()
     refused, ended, shortage = None, Ended({}, False, 0), None
     try:
@@ -60,14 +62,16 @@ def run(plans: Sequence[ModelPlan], jobs: Jobs, engine: Engine, processes: int =
 
 
 def _limit(
-    plans: Sequence[ModelPlan], jobs: Jobs, engine: Engine, members: int = 1
+    plans: Sequence[ModelPlan], jobs: Jobs, engine: Engine, members: int = 1, position: int = 0
 ) -> Fixed | Governor:
     """How many transfers at a time one of so many members may have."""
+    total = engine.connections.total
     if jobs == "auto":
-        return Governor(MOST // members, engine.traffic.sample)
+        most = share_of(MOST, members, position)
+        return Governor(most if total is None else min(most, total), engine.traffic.sample)
     # All models that need nothing count as one: they only have to be told of.
     pending = sum(len(plan.files) or 1 for plan in plans if not plan.settled)
-    return Fixed(min(-(-jobs // members), pending + 1))
+    return Fixed(min(share_of(jobs, members, position), pending + 1))
 
 
 def _report_begin(plans: Sequence[ModelPlan], shortage: StorageError | None, engine: Engine) -> None:
@@ -83,7 +87,8 @@ def _report_begin(plans: Sequence[ModelPlan], shortage: StorageError | None, eng
 def _hire(plans: Sequence[ModelPlan], jobs: Jobs, engine: Engine, processes: int) -> Crew | None:
     """Members for the work, where it pays to share it."""
     small = [f for plan in plans for f in plan.pending if f.size is not None and f.size <= SMALL]
-    members = min(processes, len(plans), len(small) // MANY, MOST if jobs == "auto" else jobs)
+    most = [MOST if jobs == "auto" else jobs, engine.connections.most or MOST]
+    members = min(processes, len(plans), len(small) // MANY, *most)
     # Threads do not survive a fork, a cap is kept by one process, and macOS is not fit for forks.
     possible = threading.active_count() == 1 and engine.limit.rate is None
     if members < 2 or not possible or sys.platform != "linux":
@@ -92,15 +97,15 @@ def _hire(plans: Sequence[ModelPlan], jobs: Jobs, engine: Engine, processes: int
 
     engine.stores.prepare(origin.url for origin in small[0].origins)
 
-    def act(numbers: Iterator[int], link: Link) -> Ended:
+    def act(position: int, numbers: Iterator[int], link: Link) -> Ended:
         own = engine.changed(
             report=link.tell,
             share=link.teach,
             cancel=Cancel(),
-            connections=engine.connections.part(members),
+            connections=engine.connections.part(members, position),
         )
         link.listen(own.gates.learn)
-        return _work(plans, numbers, _limit(plans, jobs, own, members), own)
+        return _work(plans, numbers, _limit(plans, jobs, own, members, position), own)
 
     return Crew(members, len(plans), act)
 

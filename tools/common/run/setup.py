@@ -15,7 +15,7 @@ from ..model import Model
 from ..stores import Settings, Stores
 from ..transfer.engine import Engine
 from ..variants import Variants
-from ..web.gates import Connections
+from ..web.connections import Connections
 from .jobs import run
 from .outcome import Summary
 from .plan import make_plans
@@ -80,8 +80,8 @@ def make_engine(
     offline: bool = False,
     force: bool = False,
     refresh: bool = False,
-    connections: int = 64,
-    connections_per_host: int = 32,
+    connections: int | None = None,
+    connections_per_host: int | None = None,
     limit_rate: float | None = None,
     progress_interval: float = 0.2,
 ) -> Engine:

@@ -22,6 +22,9 @@ from ..checksum import Checksum
 from ..errors import Reason, TransferError
 from ..web.credentials import host_of, mask, site_of
 
+PIECE = 1 << 20
+"""Bytes in a piece of a file at most: each costs the same to look at, whatever its size."""
+
 
 class Settings(msgspec.Struct, frozen=True):
     """What all stores need to know. `timeout` is in seconds, for connecting and for each read."""
@@ -47,7 +50,7 @@ class Opened(Protocol):
     """False when no network was involved."""
 
     def __iter__(self) -> Iterator[bytes]:
-        """The bytes as they come, in small pieces; raises TransferError."""
+        """The bytes as they come, in pieces of at most PIECE bytes; raises TransferError."""
         ...
 
     def abort(self) -> None:

@@ -25,12 +25,11 @@ from ..web.credentials import (
 from ..web.http_client import HttpClient
 from ..web.http_errors import translated_errors
 from ..web.kept_connections import Response
-from . import Settings
+from . import PIECE, Settings
 
 SCHEMES = ("http", "https")
 HEADERS = {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity"}
 MAX_REDIRECTS = 20
-MOST_AT_ONCE = 1 << 20  # bytes, where so many have come; each look at them costs the same
 SHORT = 1 << 14  # bytes of an unwanted body up to which it is read, to go on using its connection
 
 _STATUS = {
@@ -233,7 +232,7 @@ class OpenedUrl:
         raw = self._response
         with translated_errors(self._url):
             # read1 hands over what has come; read would wait for a whole chunk from a slow server.
-            while (chunk := raw.read1(MOST_AT_ONCE, decode_content=False)) and not self._aborted:
+            while (chunk := raw.read1(PIECE, decode_content=False)) and not self._aborted:
                 yield chunk
         if self._aborted:  # what a cut connection still gives is no part of the file
             raise TransferError(Reason.INTERRUPTED, "the transfer was stopped", url=mask(self._url))

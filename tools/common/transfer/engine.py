@@ -21,8 +21,9 @@ from ..events import Event, ModelFileDownloadProgress, OriginKind, Report
 from ..installation.inputs import Input
 from ..model import ModelFile, Origin, Retries
 from ..stores import Stores
+from ..web.connections import Connections
 from ..web.credentials import mask
-from ..web.gates import Connections, Gates, Lesson, RateLimit, backoff, cube, keep_to_oneself
+from ..web.gates import Gates, Lesson, RateLimit, backoff, cube, keep_to_oneself
 
 DEFAULT_ALGORITHM = "sha256"  # for files whose catalog tells no checksum
 STALLED = 1024  # bytes per second, averaged over the timeout
@@ -109,7 +110,8 @@ class Engine:
     """What all transfers of a run share.
 
     `attempts` is how often each file is tried, None as often as its model wants; `timeout` and
-    `progress_interval` are in seconds, `limit_rate` in bytes per second.
+    `progress_interval` are in seconds, `limit_rate` in bytes per second. `explores`: how many transfers
+    a server bears is found out.
     """
 
     # Written out, since dataclasses would take longer to import than a small run takes.
@@ -130,6 +132,7 @@ class Engine:
         connections: Connections | None = None,
         limit_rate: float | None = None,
         share: Callable[[Lesson], None] = keep_to_oneself,
+        explores: bool = False,
     ) -> None:
         self._given = {name: value for name, value in locals().items() if name != "self"}
         self.stores, self.cache = stores, cache
@@ -138,6 +141,7 @@ class Engine:
         self.attempts, self.timeout = attempts, timeout
         self.force, self.refresh = force, refresh
         self.progress_interval = progress_interval
+        self.explores = explores
         self.connections = connections or Connections()
         self.traffic = Traffic()
         self.gates = Gates(clock, share)

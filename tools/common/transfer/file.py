@@ -26,6 +26,10 @@ from .engine import DEFAULT_ALGORITHM, Delivery, Engine, Job, Progress, Stall
 from .segments import Pace, PartsRefused, Segments
 
 BUSY_POLL = 0.2  # seconds between looks at what another process holds
+TURN_POLL = 0.02  # seconds between looks whether there may be one more connection
+EXCUSES = 20
+"""Refusals of one file that exploring may provoke."""
+
 BUSY_POLLS = 5  # looks after which a person wants to know why nothing happens
 
 _ROTTEN = "what was here before does not belong to it"
@@ -106,14 +110,15 @@ def _fetch(job: Job, partial: Partial, engine: Engine) -> Waits[Delivery]:
 
 def patiently(url: str, attempt: Callable[[], T], job: Job, engine: Engine) -> Waits[T]:
     """All attempts at one origin."""
-    attempts = engine.attempts_for(job)
-    for number in range(1, attempts + 1):
-        while wait := engine.gates.wait(url):
-            yield wait
-        engine.cancel.check()
+    attempts, number, excused = engine.attempts_for(job), 1, 0
+    while True:
+        yield from _turn(url, engine)
         try:
-            engine.gates.check(url)
-            return attempt()
+            with engine.connections.leaving(url):
+                engine.gates.check(url)
+                return attempt()
+        except PartsRefused:
+            engine.connections.refuse(url)  # once more, then, over one connection
         except TransferError as error:
             engine.cancel.check()  # a connection that was cut on purpose is not the server's fault
             asked = error.retry_after
@@ -124,11 +129,27 @@ def patiently(url: str, attempt: Callable[[], T], job: Job, engine: Engine) -> W
                 engine.gates.hold(url, wait)
             if error.credential:
                 engine.gates.refuse(error.credential)
-            if not error.transient or number == attempts:
+            # Whoever finds out how many transfers a server bears has provoked some refusals.
+            provoked = error.busy and engine.explores and engine.connections.others(url) > 0
+            excused += provoked
+            if not error.transient or (number == attempts and not (provoked and excused <= EXCUSES)):
                 raise
             _report_retry(job, number, wait, error, engine)
+            number += not provoked
             yield wait
-    raise AssertionError("the last attempt returns or raises")
+
+
+def _turn(url: str, engine: Engine) -> Waits[None]:
+    """Wait until the host may be asked, and there may be one more connection."""
+    while wait := engine.gates.wait(url):
+        yield wait
+    engine.cancel.check()
+    if engine.connections.enter(url):
+        return
+    with engine.connections.waiting():
+        while (wait := engine.gates.wait(url)) or not engine.connections.enter(url):
+            yield wait or TURN_POLL
+            engine.cancel.check()
 
 
 def _report_retry(job: Job, attempt: int, wait: float, error: TransferError, engine: Engine) -> None:
@@ -149,11 +170,7 @@ def _attempt(url: str, job: Job, partial: Partial, engine: Engine) -> Delivery:
     """Receive and verify; what was here before gets one chance to be the right beginning."""
     checksum = job.file.checksum
     while True:
-        try:
-            kind = _receive(url, job, partial, engine)
-        except PartsRefused:
-            engine.connections.refuse(url)  # once more, then, over one connection
-            continue
+        kind = _receive(url, job, partial, engine)
         if checksum is None or partial.checksum() == checksum:
             if checksum is None:  # what came in small pieces could not be judged by the first one
                 refuse_wrong_content(url, job, partial.head())
@@ -176,7 +193,7 @@ def _receive(url: str, job: Job, partial: Partial, engine: Engine) -> OriginKind
         partial.begin(partial.size, partial.provenance or Provenance(mask(url)), _algorithm(job))
         return kind
     offset, validator = _resume_point(url, job, partial)
-    with engine.connections.file(url), store.open(url, offset, validator) as opened:
+    with store.open(url, offset, validator) as opened:
         total = opened.size if job.file.size is None else job.file.size
         if job.file.size is None:  # the others have been counted before the run began
             require_space(job.destination, total, opened)

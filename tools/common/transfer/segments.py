@@ -35,6 +35,9 @@ ASSUMED = 4.0 * (1 << 20)
 
 MAX_PER_FILE = 16
 
+HOLD = 1.0
+"""Seconds for which a host that refuses more connections is left alone, where it does not say it."""
+
 GAIN = 1.3
 """How much faster than one connection several must be after a second, or they are given up."""
 
@@ -152,7 +155,7 @@ class Segments:
     def _help(self) -> None:
         """What a helper does: pieces, until there are none or something is wrong."""
         try:
-            while not self._alone and (piece := self._claim()):
+            while not self._yields and (piece := self._claim()):
                 self._fetch(piece)
         except PartsRefused as refusal:
             self._alone = True
@@ -163,6 +166,11 @@ class Segments:
             self._alone = True  # the file's own connection goes on, and meets it if it is real
         finally:
             self._engine.connections.give(self._url)
+
+    @property
+    def _yields(self) -> bool:
+        """Whether parts have to leave their connections to the file's own one, or to other files."""
+        return self._alone or self._engine.connections.crowded
 
     def _fetch(self, piece: Range) -> None:
         at, stop = piece
@@ -179,10 +187,15 @@ class Segments:
             raise _too_short(self._url)
 
     def _open(self, at: int, stop: int) -> Opened:
+        if self._engine.gates.wait(self._url):
+            raise Overtaxed(busy=True)
         try:
             opened = self._engine.stores.store(self._url).open(self._url, at, self._validator, stop)
         except TransferError as error:
             self._engine.cancel.check()
+            if error.busy:
+                self._engine.traffic.trouble()
+                self._engine.gates.hold(self._url, error.retry_after or HOLD)
             raise (Overtaxed(error.busy) if error.transient else PartsRefused()) from error
         if opened.offset != at:
             with opened:
@@ -235,7 +248,9 @@ class Segments:
         share = min(MAX_PER_FILE, self._engine.connections.share(self._url))
         wanted = min(share - 1, len(self._pieces))
         while (
-            not self._alone and len(self._helpers) < wanted and self._engine.connections.take(self._url)
+            not self._yields
+            and len(self._helpers) < wanted
+            and self._engine.connections.take(self._url)
         ):
             helper = threading.Thread(target=self._help, name="modelzoo-segment", daemon=True)
             self._helpers.append(helper)

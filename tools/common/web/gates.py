@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import random
 import threading
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import msgspec
 
@@ -64,11 +62,11 @@ class Gates:
     def wait(self, url: str) -> float:
         """Seconds until the URL's host may be asked again; 0 when it may be now."""
         with self._lock:
-            return max(0.0, self._closed_until.get(_gate(url), 0.0) - self._clock.now())
+            return max(0.0, self._closed_until.get(gate_of(url), 0.0) - self._clock.now())
 
     def hold(self, url: str, seconds: float) -> None:
         """Leave the URL's host alone for so long."""
-        self.learn(lesson := Hold(_gate(url), seconds))
+        self.learn(lesson := Hold(gate_of(url), seconds))
         self._share(lesson)
 
     def refuse(self, credential: str) -> None:
@@ -94,67 +92,6 @@ class Gates:
             raise TransferError(Reason.ACCESS_DENIED, problem, url=mask(url))
 
 
-class Connections:
-    """How many connections there may be: in all, and to each host.
-
-    Every file in transfer has one; what is left may be taken for parts of files, each file its share.
-    """
-
-    def __init__(self, total: int = 64, per_host: int = 32) -> None:
-        self._total, self._per_host = total, per_host
-        self._lock = threading.Lock()
-        self._files: Counter[str] = Counter()
-        self._parts: Counter[str] = Counter()
-        self._single: set[str] = set()
-
-    def part(self, members: int) -> Connections:
-        """What one of so many processes may have."""
-        return Connections(max(1, self._total // members), max(1, self._per_host // members))
-
-    @contextlib.contextmanager
-    def file(self, url: str) -> Iterator[None]:
-        """One file is in transfer."""
-        gate = _gate(url)
-        with self._lock:
-            self._files[gate] += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._files[gate] -= 1
-
-    def share(self, url: str) -> int:
-        """Connections that one file of this host may have now, its first one included."""
-        gate = _gate(url)
-        with self._lock:
-            if gate in self._single:
-                return 1
-            files = max(1, self._files[gate])
-            return max(1, min(self._per_host // files, self._total // max(1, self._files.total())))
-
-    def take(self, url: str) -> bool:
-        """One more connection for a part of a file, if there may be one."""
-        gate = _gate(url)
-        with self._lock:
-            here = self._files[gate] + self._parts[gate]
-            everywhere = self._files.total() + self._parts.total()
-            free = here < self._per_host and everywhere < self._total
-            if free and gate not in self._single:
-                self._parts[gate] += 1
-                return True
-            return False
-
-    def give(self, url: str) -> None:
-        """A connection that was taken is free again."""
-        with self._lock:
-            self._parts[_gate(url)] -= 1
-
-    def refuse(self, url: str) -> None:
-        """The URL's host serves no parts, or not faster: one connection a file from now on."""
-        with self._lock:
-            self._single.add(_gate(url))
-
-
 class RateLimit:
     """Caps all transfers of a run together, at so many bytes a second (None: no cap)."""
 
@@ -175,7 +112,7 @@ class RateLimit:
         self._cancel.sleep(wait)
 
 
-def _gate(url: str) -> str:
+def gate_of(url: str) -> str:
     """What is held as one: a port of a host, whatever its scheme, or all of a store like Drive."""
     try:
         host = host_of(url)
