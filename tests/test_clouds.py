@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from modelzoo.registry.storage.objects import PART
 
 from tests.conftest import tool
 from tests.publishing import FILES, PARAMS, make_folder, models, prove, publish
-from tests.servers.buckets import BUCKETS
+from tests.servers.azure import KEY
+from tests.servers.buckets import BUCKETS, az
 from tests.servers.gcs import Gcs, gcs_server
 from tests.zoo import content
 
@@ -97,9 +99,29 @@ def test_no_parts_are_left_of_an_upload_that_fails(google: Gcs, tmp_path: Path) 
     assert google.uploads == {}
 
 
-def test_a_bucket_that_is_not_there(google: Gcs) -> None:
-    storage = connect("gs://nobodys")
-    for act in (lambda: storage.read("x"), lambda: [*storage.list()], lambda: storage.write("x", b"")):
-        with pytest.raises(TransferError) as caught:
-            act()
-        assert (caught.value.reason, caught.value.transient) == (Reason.NOT_FOUND, False)
+@pytest.mark.parametrize("service", BUCKETS[1:])
+def test_a_bucket_that_is_not_there(service: object) -> None:
+    assert callable(service)
+    with service() as bucket:
+        storage = connect(f"{bucket.partition(':')[0]}://nobodys")
+        for act in (
+            lambda: storage.read("x"),
+            lambda: [*storage.list()],
+            lambda: storage.write("x", b""),
+        ):
+            with pytest.raises(TransferError) as caught:
+                act()
+            assert (caught.value.reason, caught.value.transient) == (Reason.NOT_FOUND, False)
+
+
+@pytest.mark.interop
+def test_a_key_that_is_not_azures(monkeypatch: pytest.MonkeyPatch) -> None:
+    with az() as bucket:
+        place = os.environ["AZURE_STORAGE_CONNECTION_STRING"].replace(KEY, "d3Jvbmc=")
+        monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", place)
+        storage = connect(bucket)
+        for act in (lambda: storage.read("x"), lambda: storage.create("x", b"")):
+            with pytest.raises(TransferError, match="the service refuses") as caught:
+                act()
+            assert (caught.value.reason, caught.value.transient) == (Reason.ACCESS_DENIED, False)
+            assert "d3Jvbmc" not in str(caught.value)
