@@ -6,6 +6,7 @@ FIFTYONE := $(CURDIR)/build/interop/fiftyone
 OMZ    := $(CURDIR)/build/interop/open_model_zoo
 PYTORCH := $(CURDIR)/build/interop/pytorch
 AUDMODEL := $(CURDIR)/build/interop/audmodel
+AZURITE := $(CURDIR)/build/interop/azurite
 OUT    ?= $(CURDIR)/out
 
 # An editable install links the files that exist when it is made, so a new file must renew it: the
@@ -39,9 +40,9 @@ check: $(TESTS) ## Format check, lint, types, and the layers of the package.
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-interop: $(TESTS) $(FIFTYONE)/ready $(AUDMODEL)/ready $(OMZ)/ready $(PYTORCH)/ready ## Set up other programs in build/interop, and test that both share their folders.
+interop: $(TESTS) $(FIFTYONE)/ready $(AUDMODEL)/ready $(OMZ)/ready $(PYTORCH)/ready $(AZURITE)/ready ## Set up other programs in build/interop, and test with them.
 	FIFTYONE_PYTHON=$(FIFTYONE)/bin/python AUDMODEL_PYTHON=$(AUDMODEL)/bin/python OPEN_MODEL_ZOO=$(OMZ) PYTORCH_PYTHON=$(PYTORCH)/bin/python \
-	  $(BIN)/python -m pytest -m interop tests/interop
+	  AZURITE_BLOB=$(AZURITE)/node_modules/.bin/azurite-blob $(BIN)/python -m pytest -m interop
 
 bench: $(TESTS) ## Measure against other programs; writes benchmarks/RESULTS.md (twenty minutes).
 	@sh tests/system-packages.sh nginx:nginx-light aria2c:aria2 curl:curl wget:wget mkfs.xfs:xfsprogs
@@ -100,6 +101,12 @@ $(AUDMODEL)/ready:
 	$(PYTHON) -m venv $(AUDMODEL)
 	$(AUDMODEL)/bin/python -m pip install --quiet --disable-pip-version-check 'audmodel>=1.5,<2'
 	touch $@
+
+# The last release that runs with the Node.js of Debian 12. Without npm its tests are skipped, with a word.
+$(AZURITE)/ready:
+	@sh tests/system-packages.sh node:nodejs npm:npm
+	! command -v npm > /dev/null || { npm install --prefix $(AZURITE) --ignore-scripts --omit=optional \
+	  --no-audit --no-fund --loglevel=error azurite@3.35.0 && touch $@; }
 
 $(READY): $(VENV)/bin/python
 	rm -rf $(VENV)/ready-* build/__editable__.*

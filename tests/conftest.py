@@ -28,12 +28,12 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def require(found: object, what: str) -> None:
+def require(found: object, what: str, installer: str = "tests/system-packages.sh") -> None:
     """Skip where something is not installed; in CI everything has to be."""
     if not found:
         if os.environ.get("CI") == "true":
-            pytest.fail(f"{what} is missing; tests/system-packages.sh installs it")
-        pytest.skip(f"{what} is not installed (tests/system-packages.sh installs it)")
+            pytest.fail(f"{what} is missing; {installer} installs it")
+        pytest.skip(f"{what} is not installed ({installer} installs it)")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -14,7 +14,6 @@ from modelzoo.errors import Reason, TransferError
 from modelzoo.registry.storage import connect
 from modelzoo.stores import Settings, Stores
 from modelzoo.web import object_client
-from modelzoo.web.object_client import client_for, place_of
 
 from tests.conftest import tool
 from tests.servers import steps
@@ -23,6 +22,11 @@ from tests.servers.s3 import S3, s3_server
 from tests.zoo import add_model, content, file_entry, model_config
 
 DATA = content("object", 3 << 20)
+DATE = "Sun, 29 Nov 2026 00:00:00 GMT"
+
+
+def connection(text: str) -> dict[str, str]:
+    return {"AZURE_STORAGE_CONNECTION_STRING": text}
 
 
 @pytest.fixture(scope="module")
@@ -131,18 +135,112 @@ def test_urls_that_name_no_object(url: str) -> None:
     assert "u:p" not in str(caught.value)
 
 
-def test_the_other_services_can_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    """There is no server of theirs here to ask; what is made for them is what obstore wants."""
-    account = {"gcs_base_url": "http://127.0.0.1:9", "disable_oauth": True}
-    account |= dict.fromkeys(("client_email", "private_key", "private_key_id"), "")
-    key = json.dumps(account)
-    monkeypatch.setenv("GOOGLE_SERVICE_ACCOUNT_KEY", key)
-    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "account")
-    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_KEY", "a2V5")
-    for scheme, kind in (("gs", "GCSStore"), ("az", "AzureStore")):
-        client = client_for(place_of(f"{scheme}://models/x"), 5.0)
-        assert type(client).__name__ == kind
-        assert connect(f"{scheme}://models/x").origin("k") == f"{scheme}://models/x/k"
+def test_an_emulator_of_googles_gets_nobodys_credential(
+    asked: FaultyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked.default = steps.serve(b"1", last_modified=DATE)
+    account = {"type": "authorized_user", "client_id": "me", "client_secret": "s", "refresh_token": "r"}
+    (tmp_path / "account.json").write_text(json.dumps(account))
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "account.json"))
+    for host in (asked.url, f"{asked.url}/", asked.url.removeprefix("http://")):
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", host)
+        assert connect("gs://bucket/models").read("a/x y") == b"1"
+    assert {request.path for request in asked.requests} == {"/bucket/models%2Fa%2Fx%20y"}
+    sent = {request.headers.get("Authorization", "").strip() for request in asked.requests}
+    assert sent <= {"", "Bearer"}
+
+
+ACCOUNT = {"AZURE_STORAGE_ACCOUNT": "me", "AZURE_STORAGE_KEY": "a2V5"}
+OWN = {"AZURE_STORAGE_ACCOUNT_NAME": "you", "AZURE_STORAGE_ACCOUNT_KEY": "a2V5"}
+PLACE = {"AZURE_STORAGE_ENDPOINT": "URL"}
+SIGNED = "sv=2024-11-04&sig=very%2Bsecret"
+EMULATOR = {"AZURITE_BLOB_STORAGE_URL": "URL"}
+
+
+@pytest.mark.parametrize(
+    ("environ", "path", "credential"),
+    [
+        ({**ACCOUNT, **PLACE}, "/c/x", "SharedKey me:"),
+        (
+            {"AZURE_STORAGE_ACCOUNT": "me", "AZURE_STORAGE_SAS_TOKEN": SIGNED, **PLACE},
+            f"/c/x?{SIGNED}",
+            "",
+        ),
+        ({**ACCOUNT, **OWN, **PLACE}, "/c/x", "SharedKey you:"),
+        (
+            {**EMULATOR, "AZURE_STORAGE_USE_EMULATOR": "true"},
+            "/devstoreaccount1/c/x",
+            "devstoreaccount1:",
+        ),
+        (
+            {**EMULATOR, **connection("UseDevelopmentStorage=true;")},
+            "/devstoreaccount1/c/x",
+            "devstore",
+        ),
+        (connection("AccountName=me;AccountKey=a2V5;BlobEndpoint=URL/me;"), "/me/c/x", "SharedKey me:"),
+        (
+            {**OWN, **connection("AccountName=me;AccountKey=a2V5;BlobEndpoint=URL")},
+            "/c/x",
+            "SharedKey me:",
+        ),
+        (connection(f"BlobEndpoint=URL/me/;SharedAccessSignature={SIGNED}"), f"/me/c/x?{SIGNED}", ""),
+    ],
+    ids=[
+        "cli",
+        "token",
+        "both",
+        "emulator",
+        "development",
+        "connection",
+        "connection-first",
+        "signature",
+    ],
+)
+def test_the_variables_of_azure(
+    environ: dict[str, str],
+    path: str,
+    credential: str,
+    asked: FaultyServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked.default = steps.serve(b"1", last_modified=DATE)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value.replace("URL", asked.url))
+    assert connect("az://c").read("x") == b"1"
+    (request,) = asked.requests
+    assert request.path == path
+    assert credential in request.headers.get("Authorization", "")
+    asked.default = steps.drop_connection()
+    with pytest.raises(TransferError) as caught:
+        connect("az://c").read("x")
+    assert (caught.value.reason, "secret" in str(caught.value)) == (Reason.NETWORK, False)
+
+
+@pytest.mark.parametrize(
+    ("text", "endpoint"),
+    [
+        ("AccountName=me;AccountKey=a2V5==", "https://me.blob.core.windows.net"),
+        (
+            "accountname=me; EndpointSuffix=core.chinacloudapi.cn",
+            "https://me.blob.core.chinacloudapi.cn",
+        ),
+        (
+            "BlobEndpoint=https://me.blob.example.org/;SharedAccessSignature=?sig=x",
+            "https://me.blob.example.org",
+        ),
+    ],
+)
+def test_where_a_connection_string_leads(text: str, endpoint: str) -> None:
+    config = object_client._connection(text)
+    assert (config["account_name"], config["endpoint"]) == ("me", endpoint)
+    assert config.get("account_key", "a2V5==") == "a2V5=="
+
+
+def test_a_connection_string_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", "very-secret")
+    with pytest.raises(TransferError) as caught:
+        connect("az://c").read("x")
+    assert (caught.value.reason, "secret" in str(caught.value)) == (Reason.INVALID_REQUEST, False)
 
 
 def test_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -21,7 +22,7 @@ from modelzoo.registry.storage import Storage, connect
 
 from tests.conftest import ROOT, TOOLS, tool
 from tests.publishing import FILES, PARAMS, make_folder, models, prove, publish
-from tests.servers.s3 import s3_server
+from tests.servers.buckets import BUCKETS
 from tests.zoo import content
 
 NAMED = ["--name", "voxcnn", "--subgroup", "anger.autrainer", "--version", "1.0.0"]
@@ -166,13 +167,14 @@ def test_a_configured_repository(root: Path, place: Path, tmp_path: Path) -> Non
     assert f"{file}: " in done.stderr
 
 
-@pytest.fixture(params=["folder", "s3"])
+def folder() -> contextlib.AbstractContextManager[None]:
+    return contextlib.nullcontext()
+
+
+@pytest.fixture(params=[folder, *BUCKETS], ids=lambda m: m.__name__)
 def repository(request: pytest.FixtureRequest, place: Path) -> Iterator[Storage]:
-    if request.param == "folder":
-        yield connect(place)
-        return
-    with s3_server() as server:
-        yield connect(server.bucket())
+    with request.param() as url:
+        yield connect(url or place)
 
 
 def big(tmp_path: Path) -> Path:

@@ -21,9 +21,9 @@ from modelzoo.registry.storage.objects import PART
 from modelzoo.stores import Settings, Stores
 
 from tests.conftest import require
+from tests.servers import buckets
 from tests.servers.artifactory import PASSWORD, USER, Artifactory
 from tests.servers.nginx import Nginx, nginx_binary
-from tests.servers.s3 import s3_server
 from tests.zoo import content
 
 DAV = """
@@ -52,17 +52,27 @@ def folder_by_url(path: Path) -> Iterator[Harness]:
 
 @contextlib.contextmanager
 def s3(path: Path) -> Iterator[Harness]:
-    with s3_server() as server:
-        url = server.bucket()
+    with buckets.s3() as url:
         yield Harness(connect(url), url)
 
 
 @contextlib.contextmanager
-def s3_below_a_prefix(path: Path) -> Iterator[Harness]:
-    with s3_server() as server:
-        url = server.bucket()
+def below_a_prefix(bucket: contextlib.AbstractContextManager[str]) -> Iterator[Harness]:
+    with bucket as url:
         connect(url).write("other/file", b"of somebody else")
         yield Harness(connect(f"{url}/team a/models"), f"{url}/team a/models")
+
+
+def s3_below_a_prefix(path: Path) -> contextlib.AbstractContextManager[Harness]:
+    return below_a_prefix(buckets.s3())
+
+
+def google_cloud_storage(path: Path) -> contextlib.AbstractContextManager[Harness]:
+    return below_a_prefix(buckets.gs())
+
+
+def azure(path: Path) -> contextlib.AbstractContextManager[Harness]:
+    return below_a_prefix(buckets.az())
 
 
 @contextlib.contextmanager
@@ -82,14 +92,17 @@ def artifactory(path: Path) -> Iterator[Harness]:
 
 HARNESSES = {
     "folder": (folder, folder_by_url),
-    "objects": (s3, s3_below_a_prefix),
+    "objects": (s3, s3_below_a_prefix, google_cloud_storage, azure),
     "http": (webdav, artifactory),
 }
 
 
+MAKERS = [maker for makers in HARNESSES.values() for maker in makers if maker is not azure]
+
+
 @pytest.fixture(
     scope="module",
-    params=[m for makers in HARNESSES.values() for m in makers],
+    params=[*MAKERS, pytest.param(azure, marks=pytest.mark.interop)],
     ids=lambda m: m.__name__,
 )
 def harness(

@@ -20,10 +20,9 @@ from modelzoo.stores import PIECE, Conditional, Opened, Settings, Store, Stores
 from modelzoo.stores.file import FileStore
 
 from tests.conftest import require
-from tests.servers import steps
+from tests.servers import buckets, steps
 from tests.servers.faulty import FaultyServer
 from tests.servers.nginx import Nginx, nginx_binary
-from tests.servers.s3 import s3_server
 from tests.zoo import content
 
 DATA = content("contract", 3 * PIECE + 17)
@@ -99,25 +98,37 @@ def hugging_face(folder: Path) -> Iterator[Harness]:
 
 
 @contextlib.contextmanager
-def object_store(folder: Path) -> Iterator[Harness]:
-    with s3_server() as server:
-        bucket = server.bucket()
-        storage = connect(bucket)
+def _objects(bucket: contextlib.AbstractContextManager[str]) -> Iterator[Harness]:
+    with bucket as place:
+        storage = connect(place)
 
         def publish(name: str, data: bytes) -> str:
             storage.write(name, data)
-            return f"{bucket}/{name}"
+            return f"{place}/{name}"
 
-        yield Harness(_store(bucket), publish, f"{bucket}/no-such")
+        yield Harness(_store(place), publish, f"{place}/no-such")
+
+
+def s3(folder: Path) -> contextlib.AbstractContextManager[Harness]:
+    return _objects(buckets.s3())
+
+
+def google_cloud_storage(folder: Path) -> contextlib.AbstractContextManager[Harness]:
+    return _objects(buckets.gs())
+
+
+def azure(folder: Path) -> contextlib.AbstractContextManager[Harness]:
+    return _objects(buckets.az())
 
 
 HARNESSES = {
-    "object_store": (object_store,),
+    "object_store": (s3, google_cloud_storage, azure),
     "http": (http_faulty, http_nginx),
     "file": (file_on_disk,),
     "google_drive": (gdrive_direct, gdrive_confirmed),
     "hugging_face": (hugging_face,),
 }
+MAKERS = [maker for makers in HARNESSES.values() for maker in makers if maker is not azure]
 
 
 @contextlib.contextmanager
@@ -155,7 +166,7 @@ def _publisher(folder: Path, url: str) -> Callable[[str, bytes], str]:
 
 @pytest.fixture(
     scope="module",
-    params=[maker for makers in HARNESSES.values() for maker in makers],
+    params=[*MAKERS, pytest.param(azure, marks=pytest.mark.interop)],
     ids=lambda m: m.__name__,
 )
 def harness(

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..files.disk import storage_errors
-from ..files.locks import lock
+from ..files.locks import lock, still_named
 
 _PREFIX = "modelzoo-publish-"
 _LOCK = "lock"
@@ -23,15 +23,33 @@ def workspace(root: Path | None = None) -> Iterator[Path]:
     with storage_errors(base):
         base.mkdir(parents=True, exist_ok=True)
         _clear_away(base)
-        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base))
-        handle = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        folder, handle = _new_folder(base)
     try:
-        with contextlib.suppress(OSError):  # without locks, what a killed run leaves stays
-            lock(handle)
         yield folder
     finally:
         os.close(handle)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _new_folder(base: Path) -> tuple[Path, int]:
+    """A new folder and its open lock. Until it is locked, others may take it for a killed process's."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base))
+        try:
+            handle = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        if _locked(handle) and still_named(handle, folder / _LOCK):
+            return folder, handle
+        os.close(handle)
+
+
+def _locked(handle: int) -> bool:
+    try:
+        return lock(handle)
+    except OSError:  # without locks nobody clears away, and what a killed run leaves stays
+        return True
 
 
 def _clear_away(base: Path) -> None:

@@ -1,14 +1,17 @@
 """Object storage (S3 and what speaks like it, Google Cloud Storage, Azure) with obstore.
 
-obstore reads the variables of each service, and Google's and Azure's files, by itself; what the AWS
-tools keep in their files is read here (docs.aws.amazon.com, "Configuration and credential file
-settings"). Its own retries are off: whoever asks has rules of their own for that.
+obstore reads some variables of each service, and Google's files, by itself. What else the services' own
+clients read is read here: what the AWS tools keep in their files (docs.aws.amazon.com, "Configuration
+and credential file settings"), where Google's clients find an emulator, and what Azure's command line
+goes by (learn.microsoft.com, "Configure Azure Storage connection strings"). obstore's own retries are
+off: whoever asks has rules of their own for that.
 """
 
 from __future__ import annotations
 
 import configparser
 import contextlib
+import json
 import os
 import re
 import sys
@@ -30,6 +33,8 @@ SCHEMES = ("s3", "gs", "az")
 _DAY = timedelta(days=1)
 _AWS_ROLES = ("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")
 _AWS_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
+_GOOGLE_EMULATOR = "STORAGE_EMULATOR_HOST"
+_AZURE_ENDPOINTS = ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT")
 
 
 class Place(NamedTuple):
@@ -62,7 +67,7 @@ def client_for(place: Place, timeout: float) -> ObjectStore:
 
 def _settings(environ: Mapping[str, str]) -> frozenset[tuple[str, str]]:
     """The variables that a client depends on."""
-    prefixes = ("AWS_", "GOOGLE_", "AZURE_", "MSI_", *CA_VARIABLES)
+    prefixes = ("AWS_", "GOOGLE_", _GOOGLE_EMULATOR, "AZURE_", "AZURITE_", "MSI_", *CA_VARIABLES)
     return frozenset((name, value) for name, value in environ.items() if name.startswith(prefixes))
 
 
@@ -82,12 +87,13 @@ def _client(
     }
     retries: Any = {"max_retries": 0, "retry_timeout": timedelta(seconds=timeout)}
     if scheme == "gs":
-        return store.GCSStore(bucket, client_options=options, retry_config=retries)
-    if scheme == "az":
-        return store.AzureStore(bucket, client_options=options, retry_config=retries)
-    config: Any = _aws_config(environ)
+        config: Any = _google_config(environ)
+        options["allow_http"] = True  # obstore's default; nothing but configuration leads there
+        return store.GCSStore(bucket, config=config, client_options=options, retry_config=retries)
+    config = _azure_config(environ) if scheme == "az" else _aws_config(environ)
     options["allow_http"] = config.get("endpoint", "").startswith("http://")
-    return store.S3Store(bucket, config=config, client_options=options, retry_config=retries)
+    made = store.AzureStore if scheme == "az" else store.S3Store
+    return made(bucket, config=config, client_options=options, retry_config=retries)
 
 
 def _certificates(environ: Mapping[str, str]) -> dict[str, bytes]:
@@ -115,6 +121,51 @@ def _aws_config(environ: Mapping[str, str]) -> dict[str, str]:
     region = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or general.get("region")
     if region or endpoint:
         config["region"] = region or "us-east-1"  # what servers of one's own pretend to be
+    return config
+
+
+def _google_config(environ: Mapping[str, str]) -> dict[str, str]:
+    """An emulator, which nobody's credentials are sent to."""
+    host = environ.get(_GOOGLE_EMULATOR, "").rstrip("/")
+    if not host:
+        return {}
+    # Told as the key of an account: obstore's `skip_signature` asks for a token before it writes.
+    account = {"gcs_base_url": host if "://" in host else f"http://{host}", "disable_oauth": True}
+    account |= dict.fromkeys(("client_email", "private_key", "private_key_id"), "")
+    return {"service_account_key": json.dumps(account)}
+
+
+def _azure_config(environ: Mapping[str, str]) -> dict[str, Any]:
+    """What obstore does not find in the environment by itself."""
+    if text := environ.get("AZURE_STORAGE_CONNECTION_STRING"):
+        return _connection(text)
+    config: dict[str, Any] = {}
+    if (name := environ.get("AZURE_STORAGE_ACCOUNT")) and "AZURE_STORAGE_ACCOUNT_NAME" not in environ:
+        config["account_name"] = name
+    if (key := environ.get("AZURE_STORAGE_KEY")) and "AZURE_STORAGE_ACCOUNT_KEY" not in environ:
+        config["account_key"] = key
+    if endpoint := next(filter(None, map(environ.get, _AZURE_ENDPOINTS)), None):
+        config["endpoint"] = endpoint
+    return config
+
+
+def _connection(text: str) -> dict[str, Any]:
+    """What a connection string says of blobs."""
+    pairs = (pair.partition("=") for pair in text.split(";"))
+    said = {name.strip().lower(): value.strip() for name, _, value in pairs if value.strip()}
+    if said.get("usedevelopmentstorage", "").lower() == "true":
+        return {"use_emulator": True}
+    name, endpoint = said.get("accountname", ""), said.get("blobendpoint", "").rstrip("/")
+    if name and not endpoint:
+        suffix = said.get("endpointsuffix", "core.windows.net")
+        endpoint = f"{said.get('defaultendpointsprotocol', 'https')}://{name}.blob.{suffix}"
+    if not name:  # a string with a signature needs none: it begins the host, or is the path
+        parts = urlsplit(endpoint)
+        name = parts.path.strip("/") or parts.netloc.partition(".")[0]
+    config = {"account_name": name, "endpoint": endpoint, "use_emulator": False}
+    for ours, theirs in (("account_key", "accountkey"), ("sas_token", "sharedaccesssignature")):
+        if value := said.get(theirs):
+            config[ours] = value
     return config
 
 
