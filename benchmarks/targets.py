@@ -51,8 +51,8 @@ TARGETS = (
 REMARKS: dict[tuple[str, str], str] = {
     ("A", peers.CURL + peers.SHA384SUM): (
         "receiving and hashing overlap, so one core's SHA-384 is the limit: at most 1 + SHA-384 ÷ curl "
-        "(see Machine) can be reached; tried: reading back what the hash could not follow (given up: "
-        "waiting copies less)"
+        "(see Machine) can be reached; tried: handing each piece to the hash as it came (given up: that "
+        "took as long as to receive it; now a megabyte at a time, in memory that is used again)"
     ),
     ("A", peers.HF_TRANSFER + peers.SHA384): "as above, and the start of the interpreter",
     ("B", peers.ARIA2): (
@@ -62,12 +62,20 @@ REMARKS: dict[tuple[str, str], str] = {
     ("B", peers.OMZ): "both hash on all cores, which is the limit of both",
     ("C", peers.ARIA2): (
         "before the first request come imports, catalog and plans, on one core; then Python's work for "
-        "each file; tried: urllib3 for each request (given up: ten times the processor time of reading "
+        "each file, a millisecond of a slow processor, of which the hash is a quarter; tried: urllib3 for each request (given up: ten times the processor time of reading "
         "the connection directly), several processes (kept), not importing requests and filelock "
         "(kept), four and eight processes on two cores (given up: no faster)"
     ),
     ("C", peers.OMZ): "as above",
+    ("E", peers.ARIA2): (
+        "the pauses alone take files ÷ jobs × 50 ms, and whatever comes before the first request is "
+        "added: interpreter, imports, a catalog without index; tried: four and eight processes "
+        "(given up: no faster on two cores)"
+    ),
     ("cache", peers.OMZ): "copying and hashing overlap, so the hash of one core is the limit",
+    ("cache-shared", peers.OMZ): (
+        "nothing is copied or hashed: all of it is the start of the interpreter, imports and catalog"
+    ),
     ("second", peers.OMZ): (
         "nearly all of it is the start: interpreter, imports and index; then a look at each file"
     ),

@@ -141,7 +141,7 @@ from modelzoo.web.gates import Hold
 from modelzoo.stores import Settings, Stores
 import threading
 
-def act(numbers, link):
+def act(position, numbers, link):
     learned = threading.Event()
     link.listen(lambda lesson: (link.tell(Notice(message=repr(lesson))), learned.set()))
     if next(numbers) == 0:

@@ -84,7 +84,7 @@ class Connections:
         """Whether a file waits."""
         return self._waiting > 0
 
-    def others(self, url: str) -> int:
+    def files(self, url: str) -> int:
         """How many files of this host are in transfer."""
         with self._lock:
             return self._files[gate_of(url)]
