@@ -51,7 +51,7 @@ TARGETS = (
 REMARKS: dict[tuple[str, str], str] = {
     ("A", peers.CURL + peers.SHA384SUM): (
         "receiving and hashing overlap, so one core's SHA-384 is the limit: at most 1 + SHA-384 ÷ curl "
-        "(see Machine) can be reached; tried: handing each piece to the hash as it came (given up: that "
+        "(see Machine) can be reached; tried: handing each piece to the hash as it came (given up: it "
         "took as long as to receive it; now a megabyte at a time, in memory that is used again)"
     ),
     ("A", peers.HF_TRANSFER + peers.SHA384): "as above, and the start of the interpreter",
@@ -62,9 +62,10 @@ REMARKS: dict[tuple[str, str], str] = {
     ("B", peers.OMZ): "both hash on all cores, which is the limit of both",
     ("C", peers.ARIA2): (
         "before the first request come imports, catalog and plans, on one core; then Python's work for "
-        "each file, a millisecond of a slow processor, of which the hash is a quarter; tried: urllib3 for each request (given up: ten times the processor time of reading "
-        "the connection directly), several processes (kept), not importing requests and filelock "
-        "(kept), four and eight processes on two cores (given up: no faster)"
+        "each file, about a millisecond of a slow processor, of which the hash is a quarter; tried: "
+        "urllib3 for each request (given up: ten times the processor time of reading the connection "
+        "directly), several processes (kept), not importing requests and filelock (kept), four and "
+        "eight processes on two cores (given up: no faster)"
     ),
     ("C", peers.OMZ): "as above",
     ("E", peers.ARIA2): (

@@ -113,7 +113,7 @@ def patiently(url: str, attempt: Callable[[], T], job: Job, engine: Engine) -> W
     attempts, number, excused = engine.attempts_for(job), 1, 0
     while True:
         yield from _turn(url, engine)
-        others = engine.connections.files(url) - 1
+        others = engine.connections.others(url)
         try:
             with engine.connections.leaving(url):
                 engine.gates.check(url)
@@ -131,8 +131,7 @@ def patiently(url: str, attempt: Callable[[], T], job: Job, engine: Engine) -> W
             if error.credential:
                 engine.gates.refuse(error.credential)
             # Whoever finds out how many transfers a server bears has provoked some refusals.
-            others = max(others, engine.connections.files(url))
-            provoked = error.busy and engine.explores and others > 0
+            provoked = error.busy and engine.explores and others()
             excused += provoked
             if not error.transient or (number == attempts and not (provoked and excused <= EXCUSES)):
                 raise

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from .gates import gate_of
 
@@ -30,6 +30,7 @@ class Connections:
         self._lock = threading.Lock()
         self._files: Counter[str] = Counter()
         self._parts: Counter[str] = Counter()
+        self._entered: Counter[str] = Counter()
         self._waiting = 0
         self._single: set[str] = set()
 
@@ -57,6 +58,7 @@ class Connections:
             if gate != "file" and any(n is not None and used >= n for n, used in limits):
                 return False
             self._files[gate] += gate != "file"
+            self._entered[gate] += 1
             return True
 
     @contextlib.contextmanager
@@ -84,10 +86,12 @@ class Connections:
         """Whether a file waits."""
         return self._waiting > 0
 
-    def files(self, url: str) -> int:
-        """How many files of this host are in transfer."""
+    def others(self, url: str) -> Callable[[], bool]:
+        """Tells later whether, beside one that is in transfer, there were more files of this host."""
+        gate = gate_of(url)
         with self._lock:
-            return self._files[gate_of(url)]
+            alone, before = self._files[gate] <= 1, self._entered[gate]
+        return lambda: not alone or self._entered[gate] > before
 
     def share(self, url: str) -> int:
         """Connections that one file of this host may have now, its first one included."""
