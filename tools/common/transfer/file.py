@@ -27,8 +27,8 @@ from .segments import Pace, PartsRefused, Segments
 
 BUSY_POLL = 0.2  # seconds between looks at what another process holds
 TURN_POLL = 0.02  # seconds between looks whether there may be one more connection
-EXCUSES = 20
-"""Refusals of one file that exploring may provoke."""
+EXCUSES, EXCUSED_WAIT = 20, 0.3
+"""Refusals of one file that exploring may provoke, and the seconds after one at least."""
 
 BUSY_POLLS = 5  # looks after which a person wants to know why nothing happens
 
@@ -122,16 +122,18 @@ def patiently(url: str, attempt: Callable[[], T], job: Job, engine: Engine) -> W
             engine.connections.refuse(url)  # once more, then, over one connection
         except TransferError as error:
             engine.cancel.check()  # a connection that was cut on purpose is not the server's fault
+            # Whoever finds out how many transfers a server bears has provoked some refusals.
+            provoked = error.busy and engine.explores and others()
             asked = error.retry_after
             wait = engine.wait_after(number, job) if asked is None else asked
+            if provoked:  # a server that says 0 would have used up all excuses at once
+                wait = max(wait, EXCUSED_WAIT)
             if error.transient:
                 engine.traffic.trouble()
             if error.busy:
                 engine.gates.hold(url, wait)
             if error.credential:
                 engine.gates.refuse(error.credential)
-            # Whoever finds out how many transfers a server bears has provoked some refusals.
-            provoked = error.busy and engine.explores and others()
             excused += provoked
             if not error.transient or (number == attempts and not (provoked and excused <= EXCUSES)):
                 raise
