@@ -28,10 +28,13 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+_IN_CI = os.environ.get("CI") == "true"  # tests do not see it any more
+
+
 def require(found: object, what: str, installer: str = "tests/system-packages.sh") -> None:
     """Skip where something is not installed; in CI everything has to be."""
     if not found:
-        if os.environ.get("CI") == "true":
+        if _IN_CI:
             pytest.fail(f"{what} is missing; {installer} installs it")
         pytest.skip(f"{what} is not installed ({installer} installs it)")
 

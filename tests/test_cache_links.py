@@ -87,6 +87,16 @@ def test_an_adopted_file_is_read_once(
     assert place.server.requests == []
 
 
+def test_an_installed_file_is_read_once(place: Linked, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cache that comes later is filled by a copy that is hashed on the way."""
+    modelzoo.download("m", place.root / "out", sources=[place.zoo])
+    monkeypatch.setattr(remembering, "_proven_at", lambda *_: pytest.fail("it was read before"))
+    assert origins(place.download()) == ["local"]
+    assert place.entry.read_bytes() == DATA
+    assert len(place.server.requests) == 1
+    assert place.stray() == []
+
+
 def test_what_changes_while_it_is_adopted_is_looked_at_again(
     place: Linked, monkeypatch: pytest.MonkeyPatch
 ) -> None:

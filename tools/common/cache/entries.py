@@ -10,8 +10,8 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -77,17 +77,35 @@ class Cache:
             self.drop(checksum)  # it will never be a file
             raise
 
-    def fill(self, reservation: Partial, checksum: Checksum, file: Path, mtime_ns: int) -> None:
-        """Keep a copy of a file that was verified when it had this time; raises StorageError."""
+    def fill(
+        self,
+        reservation: Partial,
+        checksum: Checksum,
+        file: Path,
+        mtime_ns: int | None,
+        check: Callable[[], object] = lambda: None,
+    ) -> None:
+        """Keep a copy of a file that was verified when it had this time; raises StorageError.
+
+        Without a time it is verified while it is copied; nothing is kept then of a wrong one. `check` is
+        called from time to time, and may raise.
+        """
+        from ..files.partial import Provenance
+
         entry = self.path(checksum)
         try:
             reservation.reset()  # a killed process may have begun a copy
             with storage_errors(entry), file.open("rb", buffering=0) as source:
                 entry.parent.mkdir(parents=True, exist_ok=True)
                 shared = reservation.clone(source.fileno())
-                if not shared:
-                    deque(reservation.copy(source.fileno()), maxlen=0)
+                if mtime_ns is None:
+                    reservation.begin(reservation.size, Provenance("local"), checksum.type)
+                for _ in reservation.copy(source.fileno()):  # nothing, after a clone
+                    check()
                 unchanged = os.fstat(source.fileno()).st_mtime_ns == mtime_ns
+            if mtime_ns is None and reservation.checksum() != checksum:
+                reservation.discard()
+                return
             reservation.finish(entry)
             if shared and unchanged:
                 self._prove(checksum)

@@ -86,13 +86,6 @@ def _parser(program: str) -> Parser:
     add = parser.add_value
     add("-o", "--output_dir", type=file_path, metavar="DIR", help="where to put models")
     add("--precisions", metavar="P[,P...]", help="only files of these precisions")
-    attempts = number(int, 1, 10**6, "a whole number from 1 to 1000000")
-    add(
-        "--num_attempts",
-        type=attempts,
-        metavar="N",
-        help="attempts for each file (default: 1, for Topaz models 5)",
-    )
     add("--cache_dir", type=file_path, metavar="DIR", help="keep a copy of each file in this cache")
     add(
         "--cache_link",
@@ -112,6 +105,38 @@ def _parser(program: str) -> Parser:
         default=0.2,
         metavar="SECONDS",
         help="at least so long between two progress events of a file",
+    )
+    _add_transfers(parser)
+    either = parser.add_mutually_exclusive_group()
+    add(
+        "--report",
+        to=either,
+        type=file_path,
+        metavar="FILE",
+        help="write what came of each file as JSON at the end",
+    )
+    either.add_argument("--dry_run", action="store_true", help="only say what would be fetched")
+    add_code_options(parser)
+    add_cookie(parser)
+    parser.add_argument("--offline", action="store_true", help="no requests: cache and files only")
+    parser.add_argument("--force", action="store_true", help="bring files again that are there")
+    parser.add_argument(
+        "--refresh",
+        action="store_true",
+        help="ask the origins whether files without a published checksum have changed",
+    )
+    return parser
+
+
+def _add_transfers(parser: Parser) -> None:
+    """How files are fetched: how many at a time, how fast, and how patiently."""
+    add = parser.add_value
+    attempts = number(int, 1, 10**6, "a whole number from 1 to 1000000")
+    add(
+        "--num_attempts",
+        type=attempts,
+        metavar="N",
+        help="attempts for each file (default: 1, for Topaz models 5)",
     )
     several = number(int, 1, MAX_JOBS, f"a whole number from 1 to {MAX_JOBS}")
     add(
@@ -148,25 +173,6 @@ def _parser(program: str) -> Parser:
         metavar="SECONDS",
         help="give up on a connection that is silent or stalled for so long",
     )
-    either = parser.add_mutually_exclusive_group()
-    add(
-        "--report",
-        to=either,
-        type=file_path,
-        metavar="FILE",
-        help="write what came of each file as JSON at the end",
-    )
-    either.add_argument("--dry_run", action="store_true", help="only say what would be fetched")
-    add_code_options(parser)
-    add_cookie(parser)
-    parser.add_argument("--offline", action="store_true", help="no requests: cache and files only")
-    parser.add_argument("--force", action="store_true", help="bring files again that are there")
-    parser.add_argument(
-        "--refresh",
-        action="store_true",
-        help="ask the origins whether files without a published checksum have changed",
-    )
-    return parser
 
 
 def _download(options: Any, plans: Sequence[ModelPlan], cache: Cache | None) -> int:

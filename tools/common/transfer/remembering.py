@@ -70,12 +70,27 @@ def _keep_found(job: Job, delivery: Delivery, checksum: Checksum, cache: Cache, 
     if reservation is None:
         return
     with reservation:
-        # What was adopted has just been read.
-        looked = delivery.mtime_ns or _proven_at(job, checksum, engine)
-        if looked is not None and not cache.holds(checksum):
+        if not delivery.mtime_ns and not cache.links:
+            _copy_verified(job, checksum, cache, reservation, engine)
+        # What was adopted has just been read; what shares its bytes with the cache is not copied.
+        elif looked := delivery.mtime_ns or _proven_at(job, checksum, engine):
             delivery = msgspec.structs.replace(delivery, mtime_ns=looked)
-            keep_bytes(job, delivery, engine, cache, reservation, checksum)
+            if not cache.holds(checksum):
+                keep_bytes(job, delivery, engine, cache, reservation, checksum)
         reservation.discard()
+
+
+def _copy_verified(
+    job: Job, checksum: Checksum, cache: Cache, reservation: Partial, engine: Engine
+) -> None:
+    """Copy a file that a receipt vouches for, unless another process has done so meanwhile."""
+    if cache.holds(checksum):
+        return
+    try:
+        cache.fill(reservation, checksum, job.destination, None, engine.cancel.check)
+    except StorageError as error:
+        if cache.first_failure(error.reason):
+            engine.report(Notice(message=f"the cache was not filled: {error}"))
 
 
 def _proven_at(job: Job, checksum: Checksum, engine: Engine) -> int | None:
