@@ -87,8 +87,8 @@ class Cache:
     ) -> None:
         """Keep a copy of a file that was verified when it had this time; raises StorageError.
 
-        Without a time it is verified while it is copied; nothing is kept then of a wrong one. `check` is
-        called from time to time, and may raise.
+        Without a time it is verified while it is copied; nothing is kept then of a wrong one.
+        `check` is called from time to time, and may raise.
         """
         from ..files.partial import Provenance
 

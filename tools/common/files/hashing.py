@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 
-from ..checksum import Checksum, new_hasher
+from ..checksum import CHUNK, Checksum, new_hasher
 from ..concurrency import processors
 from .disk import read_at
 
@@ -21,8 +21,8 @@ INLINE = 2 << 20
 BATCH = 1 << 20
 """Bytes that are handed to a thread at once."""
 
-BUFFERS = 8
-"""Batches that wait in memory, for each file."""
+BUFFERS, BUFFERS_IN_ALL = 8, 8
+"""Batches that wait in memory, of each file and of all together."""
 
 
 class _Followed:
@@ -92,12 +92,15 @@ class FileHasher:
 
     def _new_batch(self) -> _Batch | None:
         with self._changed:
-            if not self._buffers.left:
+            if self._buffers >= BUFFERS:
                 # Not for each single one: who waits for room has much to bring.
                 self._changed.wait_for(
-                    lambda: self._buffers.left >= BUFFERS // 2 or self._reads_back or self._ended
+                    lambda: self._buffers <= BUFFERS // 2 or self._reads_back or self._ended
                 )
-            return _Batch(self._told, self._buffers.take()) if self._buffers.left else None
+            if self._buffers >= BUFFERS or (buffer := _MEMORY.take()) is None:
+                return None
+            self._buffers += 1
+            return _Batch(self._told, buffer)
 
     def _hand_over(self) -> None:
         """What is told is for the thread: from memory, and what is not there from the file."""
@@ -115,7 +118,7 @@ class FileHasher:
         """Hash on a thread from now on; whoever writes has other things to do."""
         if self._thread is None:
             self._waiting: deque[_Batch] = deque()
-            self._buffers = _Buffers()
+            self._buffers = 0
             self._changed = threading.Condition()
             self._thread = threading.Thread(target=self._run, name="modelzoo-hash", daemon=True)
             self._thread.start()
@@ -142,6 +145,12 @@ class FileHasher:
             if self._thread.is_alive():
                 self._thread.join()
             self._thread = None
+            for batch in (*self._waiting, *filter(None, [self._batch])):
+                self._give_back(batch)
+
+    def _give_back(self, batch: _Batch) -> None:
+        self._buffers -= 1
+        _MEMORY.give(batch.buffer)
 
     def _run(self) -> None:
         try:
@@ -152,7 +161,7 @@ class FileHasher:
                         self._position += len(batch)
                     else:
                         self._position = batch.stop
-                        self._buffers.give(batch.buffer)
+                        self._give_back(batch)
                     self._changed.notify_all()
         except OSError as error:
             with self._changed:
@@ -171,30 +180,37 @@ class FileHasher:
                 return self._waiting.popleft()
             self._changed.notify_all()
             until = self._waiting[0].start if self._waiting else self._goal
-            count = min(BATCH, until - self._position)
+            count = min(CHUNK, until - self._position)
         piece = read_at(self._handle, count, self._position)
         if not piece:
             raise OSError(f"the file ended at {self._position}, expected {until} bytes")
         return piece
 
 
-class _Buffers:
-    """Memory for what waits, used again and again: new memory costs more than copying into old."""
+class _Memory:
+    """What waits, of all files: used again and again, for new memory costs more than a copy."""
 
     def __init__(self) -> None:
-        self._unused = list[bytearray]()
-        self.left = BUFFERS
-        """How many more can be taken."""
+        self._lock, self._unused, self._left = threading.Lock(), list[bytearray](), BUFFERS_IN_ALL
 
-    def take(self) -> bytearray:
-        """One of them."""
-        self.left -= 1
-        return self._unused.pop() if self._unused else bytearray(BATCH)
+    def take(self) -> bytearray | None:
+        """A buffer, if one is left."""
+        with self._lock:
+            if not self._left:
+                return None
+            self._left -= 1
+            return self._unused.pop() if self._unused else bytearray(BATCH)
 
     def give(self, buffer: bytearray) -> None:
         """It can be used again."""
-        self.left += 1
-        self._unused.append(buffer)
+        with self._lock:
+            self._left += 1
+            self._unused.append(buffer)
+            if self._left == BUFFERS_IN_ALL:  # nobody hashes any more
+                self._unused.clear()
+
+
+_MEMORY = _Memory()
 
 
 class _Batch:

@@ -22,7 +22,7 @@ from ..checksum import Checksum
 from ..errors import Reason, TransferError
 from ..web.credentials import host_of, mask, site_of
 
-PIECE = 1 << 20
+PIECE = 1 << 19
 """Bytes in a piece of a file at most: each costs the same to look at, whatever its size."""
 
 

@@ -9,6 +9,7 @@ from http import HTTPStatus
 from typing import NamedTuple
 from urllib.parse import urljoin
 
+from ..checksum import CHUNK
 from ..content import extent, retry_after, validator_of
 from ..errors import Reason, TransferError
 from ..version import USER_AGENT
@@ -96,7 +97,8 @@ class HttpStore:
             dismiss(response)
             problem = "the server sent a part of the file that was not asked for"
             raise TransferError(Reason.SERVER_ERROR, problem, url=mask(url))
-        return OpenedUrl(response, url, validator)
+        # Parts come over many connections at a time, each of which takes so much memory.
+        return OpenedUrl(response, url, validator, PIECE if stop is None else CHUNK)
 
     def is_current(self, url: str, validator: str) -> bool:
         """Whether the file is of this version still (RFC 9110, 13.1); raises TransferError."""
@@ -215,8 +217,8 @@ class OpenedUrl:
 
     remote = True
 
-    def __init__(self, response: Response, url: str, validator: str | None) -> None:
-        self._response, self._url = response, url
+    def __init__(self, response: Response, url: str, validator: str | None, most: int) -> None:
+        self._response, self._url, self._most = response, url, most
         self.offset, self.size = extent(response.status, response.headers) or (0, None)
         continued = response.status == 206
         self.parts = continued or response.headers.get("Accept-Ranges", "").strip().lower() == "bytes"
@@ -232,8 +234,9 @@ class OpenedUrl:
         raw = self._response
         with translated_errors(self._url):
             # read1 hands over what has come; read would wait for a whole chunk from a slow server.
-            while (chunk := raw.read1(PIECE, decode_content=False)) and not self._aborted:
-                yield chunk
+            while (piece := raw.read1(self._most, decode_content=False)) and not self._aborted:
+                yield piece
+                del piece  # whoever took it does the same: the next one gets its memory
         if self._aborted:  # what a cut connection still gives is no part of the file
             raise TransferError(Reason.INTERRUPTED, "the transfer was stopped", url=mask(self._url))
 

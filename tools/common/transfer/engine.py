@@ -20,7 +20,7 @@ from ..errors import Reason, TransferError
 from ..events import Event, ModelFileDownloadProgress, OriginKind, Report
 from ..installation.inputs import Input
 from ..model import ModelFile, Origin, Retries
-from ..stores import Stores
+from ..stores import PIECE, Stores
 from ..web.connections import Connections
 from ..web.credentials import mask
 from ..web.gates import Gates, Lesson, RateLimit, backoff, cube, keep_to_oneself
@@ -168,7 +168,7 @@ def _reuse_freed_memory() -> None:
     glibc gives large pieces back to the system, which has to clear others for the next chunk, until a
     piece is freed that is larger than these (mallopt(3), M_MMAP_THRESHOLD).
     """
-    bytes(16 * CHUNK)  # its pages are never touched
+    bytes(PIECE + CHUNK)  # its pages are never touched
 
 
 def one_at_a_time(report: Report) -> Report:

@@ -23,7 +23,8 @@ from .acceptance import judge_beginning, refuse_wrong_content, require_space
 from .adoption import adopt
 from .cached import keep, take
 from .engine import DEFAULT_ALGORITHM, Delivery, Engine, Job, Progress, Stall
-from .segments import Pace, PartsRefused, Segments
+from .pace import Pace
+from .segments import PartsRefused, Segments
 
 BUSY_POLL = 0.2  # seconds between looks at what another process holds
 TURN_POLL = 0.02  # seconds between looks whether there may be one more connection
@@ -252,7 +253,9 @@ def _take(
         stall.add(len(chunk))
         progress.add(len(chunk))
         progress.show(partial.received)
-        if total is not None and pace.is_slow(len(chunk), total - partial.received):
+        count = len(chunk)
+        del chunk  # its memory is for the next one
+        if total is not None and pace.is_slow(count, total - partial.received):
             Segments(url, partial, engine, progress, total, pace.rate).run(opened, chunks)
             return
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import heapq
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from ..errors import ModelZooError, Reason, TransferError
 from ..files.partial import Partial
@@ -19,19 +19,10 @@ from ..files.ranges import Range
 from ..stores import Opened
 from ..web.credentials import mask
 from .engine import Engine, Progress, Stall
-
-PROBE = 0.15
-"""Seconds after which the speed of a connection is known well enough."""
-
-WORTH = 1.0
-"""Seconds still to come from which on more connections pay."""
+from .pace import PIECE_LIMITS, WORTH, Waits
 
 PIECE_SECONDS = 0.2
-PIECE_LIMITS = (1 << 18, 1 << 24)
-"""How long one connection has with a piece, and how small and large pieces may be (bytes)."""
-
-ASSUMED = 4.0 * (1 << 20)
-"""Bytes per second that one connection gives where nobody has measured."""
+"""How long one connection has with a piece, where that is within PIECE_LIMITS."""
 
 MAX_PER_FILE = 16
 
@@ -57,41 +48,6 @@ class Overtaxed(PartsRefused):
         self.busy = busy
 
 
-class Pace:
-    """How fast one connection is, and whether more of them would pay.
-
-    They do not where the time goes into hashing and writing: the connection has to wait then.
-    """
-
-    def __init__(self, engine: Engine, url: str, opened: Opened) -> None:
-        self._clock, self._connections, self._url = engine.clock, engine.connections, url
-        # Under a cap of our own every connection looks slow.
-        self._possible = opened.remote and opened.parts and engine.limit.rate is None
-        self._began, self._bytes, self._waited = engine.clock.now(), 0, 0.0
-        self.rate = ASSUMED
-        """Bytes per second, measured once `is_slow` has been asked for long enough."""
-
-    def timed(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
-        """The chunks; how long they are waited for is noted."""
-        asked = self._clock.now()
-        for chunk in chunks:
-            self._waited += self._clock.now() - asked
-            yield chunk
-            asked = self._clock.now()
-
-    def is_slow(self, count: int, missing: int) -> bool:
-        """After `count` more bytes: would the `missing` ones keep this connection busy for long?"""
-        if not self._possible or missing < PIECE_LIMITS[0]:
-            return False
-        self._bytes += count
-        seconds = self._clock.now() - self._began
-        if seconds < PROBE:
-            return False
-        self.rate = self._bytes / seconds
-        keeps_waiting = self._waited > seconds / 2
-        return keeps_waiting and missing > WORTH * self.rate and self._connections.share(self._url) > 1
-
-
 class Segments:
     """Fetches what is missing of a file; `rate` is what one connection gave, in bytes per second."""
 
@@ -109,7 +65,7 @@ class Segments:
         self._aborts: set[Opened] = set()
         self._stopped = self._changed = False
         self._alone = self._validator is None and not progress.is_provable
-        self._began, self._received = engine.clock.now(), 0
+        self._began, self._received, self._waits = engine.clock.now(), 0, Waits(engine.clock)
 
     def run(self, opened: Opened, chunks: Iterator[bytes]) -> None:
         """Fetch it all; `chunks` is the open connection, which stands at the first missing byte.
@@ -137,7 +93,7 @@ class Segments:
         at, stop = self._claim() or (0, 0)
         stall = Stall(self._engine, self._url)
         try:
-            for chunk in chunks:
+            for chunk in self._waits.timed(chunks):
                 if self._changed:  # what comes here is of a version that is gone
                     raise PartsRefused
                 while chunk and at < stop:
@@ -177,10 +133,11 @@ class Segments:
         stall = Stall(self._engine, self._url)
         try:
             with self._open(at, stop) as opened, self._waking(opened):
-                for chunk in opened:
+                for chunk in self._waits.timed(opened):
                     self._put(chunk[: stop - at], at)
                     at = min(stop, at + len(chunk))
                     stall.add(len(chunk))
+                    del chunk
         finally:
             self._give_back((at, stop))
         if at < stop:
@@ -242,7 +199,8 @@ class Segments:
     def _grow(self) -> None:
         """As many helpers as there is work and room for, while they are worth it."""
         seconds = self._engine.clock.now() - self._began
-        if seconds > WORTH and self._received < GAIN * self._rate * seconds and self._helpers:
+        is_useless = self._waits.prevail and self._received < GAIN * self._rate * seconds
+        if seconds > WORTH and is_useless and self._helpers:
             self._alone = True
             self._engine.connections.refuse(self._url)
         share = min(MAX_PER_FILE, self._engine.connections.share(self._url))
