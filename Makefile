@@ -44,7 +44,7 @@ interop: $(TESTS) $(FIFTYONE)/ready $(AUDMODEL)/ready $(OMZ)/ready $(PYTORCH)/re
 	FIFTYONE_PYTHON=$(FIFTYONE)/bin/python AUDMODEL_PYTHON=$(AUDMODEL)/bin/python OPEN_MODEL_ZOO=$(OMZ) PYTORCH_PYTHON=$(PYTORCH)/bin/python \
 	  AZURITE_BLOB=$(AZURITE)/node_modules/.bin/azurite-blob $(BIN)/python -m pytest -m interop
 
-bench: $(TESTS) ## Measure against other programs; writes benchmarks/RESULTS.md (twenty minutes).
+bench: $(TESTS) ## Measure against other programs; writes benchmarks/RESULTS.md (half an hour).
 	@sh tests/system-packages.sh nginx:nginx-light aria2c:aria2 curl:curl wget:wget mkfs.xfs:xfsprogs
 	$(BIN)/python -m benchmarks
 
