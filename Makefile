@@ -55,7 +55,7 @@ bench-quick: $(TESTS) ## The same in smaller sizes, printed (five minutes).
 bench-convert: $(TESTS) ## Measure conversions; writes benchmarks/CONVERSION.md (two minutes).
 	$(BIN)/python -m benchmarks.conversion
 
-bench-registry: $(TESTS) ## Measure publishing and loading; writes benchmarks/REGISTRY.md (twenty minutes).
+bench-registry: $(TESTS) ## Measure publishing and loading; writes benchmarks/REGISTRY.md (ten minutes).
 	$(BIN)/python -m benchmarks.registry
 
 soak: $(TESTS) ## Kill downloaders at random, with a server that fails at random; prints figures (three minutes).

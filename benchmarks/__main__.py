@@ -14,7 +14,7 @@ from .limits import limits
 from .machine import load
 from .places import base_folder
 from .report import document, failures
-from .rounds import Result, measure
+from .rounds import Pace, Result, measure
 from .scenarios import scenarios
 from .soak.report import section
 from .soak.scenes import ALL, quick
@@ -30,7 +30,7 @@ def main() -> int:
     # An exit, unlike the end by a signal, stops the servers and removes the files.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     repeats = options.repeats or (3 if options.quick else 5)
-    patience, budget = (5.0, 10.0) if options.quick else (20.0, 40.0)
+    pace = Pace(5.0, 10.0, 2) if options.quick else Pace(20.0, 40.0, 3)
     wanted = [s for s in scenarios(options.quick) if not options.only or s.name in options.only]
     start, before = time.monotonic(), {"Load average before": f"{load():.2f}"}
     if wanted:
@@ -38,7 +38,7 @@ def main() -> int:
         before |= limits(base_folder())
     results: list[Result] = []
     for scenario in wanted:
-        results.append(measure(scenario, base_folder(), repeats, patience, budget, _say))
+        results.append(measure(scenario, base_folder(), repeats, pace, _say))
         _write(FOLDER / "so-far.md", document(results, repeats, options.quick, before))
     soaked = _soak(options) if not options.only or SOAK in options.only else None
     sections = section(soaked) if soaked else ()
@@ -61,7 +61,7 @@ def _soak(options: argparse.Namespace) -> Soak:
 def _options() -> argparse.Namespace:
     names = [scenario.name for scenario in scenarios(quick=False)] + [SOAK]
     parser = argparse.ArgumentParser("python -m benchmarks", description=__doc__.partition(":")[0])
-    parser.add_argument("--quick", action="store_true", help="smaller sizes, 3 rounds")
+    parser.add_argument("--quick", action="store_true", help="smaller sizes, 2 or 3 rounds")
     parser.add_argument("--repeats", type=int, metavar="N", help="rounds (default: 5, quick: 3)")
     parser.add_argument("--only", nargs="+", choices=names, metavar="NAME", help=", ".join(names))
     parser.add_argument("--output", type=Path, metavar="FILE", help="where to write the report")

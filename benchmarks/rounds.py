@@ -15,9 +15,6 @@ from .programs import CACHE, HOME, OUTPUT, Program, Task
 from .scenarios import Scenario
 from .servers import MissingServer
 
-FEWEST = 3
-"""Rounds of a scenario, so that there is a median."""
-
 _TIMEOUT = 600.0
 _NAMES_SHOWN = 3
 
@@ -35,6 +32,18 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Pace:
+    """What keeps a run short, in seconds: a program that takes more than `patience` is not repeated.
+
+    After the `fewest` rounds of a scenario no further one is begun later than `budget`.
+    """
+
+    patience: float
+    budget: float
+    fewest: int
+
+
+@dataclass(frozen=True)
 class Result:
     """A measured scenario; `skipped` says why when it could not be measured."""
 
@@ -43,24 +52,18 @@ class Result:
     skipped: str = ""
 
 
-def measure(
-    scenario: Scenario, base: Path, repeats: int, patience: float, budget: float, say: Say
-) -> Result:
-    """All rounds of a scenario, in a folder of its own below `base`.
-
-    A program that takes more than `patience` seconds is not repeated. After FEWEST rounds no further
-    one is begun later than `budget` seconds.
-    """
+def measure(scenario: Scenario, base: Path, repeats: int, pace: Pace, say: Say) -> Result:
+    """All rounds of a scenario, in a folder of its own below `base`."""
     say(f"{scenario.name}: {scenario.title}")
     try:
         with prepare(scenario, base) as task:
             lanes = [
-                _Lane(program, task, number, patience, settle=scenario.shares_blocks)
+                _Lane(program, task, number, pace.patience, settle=scenario.shares_blocks)
                 for number, program in enumerate(scenario.programs)
             ]
             start = time.monotonic()
             for number in range(repeats):
-                if number >= FEWEST and time.monotonic() - start > budget:
+                if number >= pace.fewest and time.monotonic() - start > pace.budget:
                     break
                 for lane in lanes:
                     lane.take_turn(number, say)

@@ -77,6 +77,10 @@ REMARKS: dict[tuple[str, str], str] = {
     ("cache-shared", peers.OMZ): (
         "nothing is copied or hashed: all of it is the start of the interpreter, imports and catalog"
     ),
+    ("events-large", NO_EVENTS): (
+        "a line of JSON every 0.2 s is all that is written; to a pipe it is the same lines, so the "
+        "difference between the two rows is how unsteady the machine is"
+    ),
     ("second", peers.OMZ): (
         "nearly all of it is the start: interpreter, imports and index; then a look at each file"
     ),
