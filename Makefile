@@ -48,7 +48,7 @@ bench: $(TESTS) ## Measure against other programs; writes benchmarks/RESULTS.md 
 	@sh tests/system-packages.sh nginx:nginx-light aria2c:aria2 curl:curl wget:wget mkfs.xfs:xfsprogs
 	$(BIN)/python -m benchmarks
 
-bench-quick: $(TESTS) ## The same in smaller sizes, printed (seven minutes).
+bench-quick: $(TESTS) ## What has a target, in fewer rounds; printed (under five minutes).
 	@sh tests/system-packages.sh nginx:nginx-light aria2c:aria2 curl:curl wget:wget mkfs.xfs:xfsprogs
 	$(BIN)/python -m benchmarks --quick
 

@@ -19,6 +19,7 @@ from .scenarios import scenarios
 from .soak.report import section
 from .soak.scenes import ALL, quick
 from .soak.soaking import QUICK_SECONDS, SECONDS, Soak, soak
+from .targets import essential
 
 _RESULTS = Path(__file__).with_name("RESULTS.md")
 SOAK = "soak"
@@ -30,8 +31,9 @@ def main() -> int:
     # An exit, unlike the end by a signal, stops the servers and removes the files.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     repeats = options.repeats or (3 if options.quick else 5)
-    pace = Pace(5.0, 10.0, 2) if options.quick else Pace(20.0, 40.0, 3)
-    wanted = [s for s in scenarios(options.quick) if not options.only or s.name in options.only]
+    pace = Pace(3.0, 6.0, 2) if options.quick else Pace(20.0, 40.0, 3)
+    found = essential(scenarios(quick=True)) if options.quick else scenarios(quick=False)
+    wanted = [scenario for scenario in found if not options.only or scenario.name in options.only]
     start, before = time.monotonic(), {"Load average before": f"{load():.2f}"}
     if wanted:
         prepare(_say)
@@ -61,7 +63,7 @@ def _soak(options: argparse.Namespace) -> Soak:
 def _options() -> argparse.Namespace:
     names = [scenario.name for scenario in scenarios(quick=False)] + [SOAK]
     parser = argparse.ArgumentParser("python -m benchmarks", description=__doc__.partition(":")[0])
-    parser.add_argument("--quick", action="store_true", help="smaller sizes, 2 or 3 rounds")
+    parser.add_argument("--quick", action="store_true", help="only what has a target, and fewer rounds")
     parser.add_argument("--repeats", type=int, metavar="N", help="rounds (default: 5, quick: 3)")
     parser.add_argument("--only", nargs="+", choices=names, metavar="NAME", help=", ".join(names))
     parser.add_argument("--output", type=Path, metavar="FILE", help="where to write the report")

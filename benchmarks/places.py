@@ -60,8 +60,16 @@ def _contents(scenario: Scenario, folder: Path, place: Path) -> Iterator[Task]:
     files = make_files(served, scenario.shape)
     with serve(served, scenario.link) as url:
         write_inputs(inputs, files, url)
-        jobs, connections = scenario.jobs, scenario.connections
-        yield Task(inputs, place, url, files, None, jobs, connections, scenario.cached)
+        yield Task(
+            inputs,
+            place,
+            served,
+            url,
+            files,
+            jobs=scenario.jobs,
+            connections=scenario.connections,
+            cached=scenario.cached,
+        )
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from . import environments
-from .corpus import File, wrong_files
+from .corpus import File, differing_files
 from .environments import ROOT
 from .measure import Command
 
@@ -29,6 +29,7 @@ class Task:
 
     inputs: Path
     folder: Path
+    served: Path = Path()
     url: str = ""
     files: tuple[File, ...] = ()
     names: Mapping[str, tuple[str, ...]] | None = None  # of a catalog's folder: what it declares
@@ -54,7 +55,7 @@ class Task:
 
 def files_are_right(task: Task) -> list[str]:
     """The files of the task that are missing or wrong."""
-    return wrong_files(task.output, task.files)
+    return differing_files(task.output, task.served, task.files)
 
 
 @dataclass(frozen=True)

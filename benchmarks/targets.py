@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from . import peers
 from .programs import OURS
 from .rounds import Result, Row
-from .scenarios import COLD, JSON, JSON_PIPE, LARGE_WARM, MIB, NO_EVENTS, SMALL_WARM, WARM
+from .scenarios import COLD, JSON, JSON_PIPE, LARGE_WARM, MIB, NO_EVENTS, SMALL_WARM, WARM, Scenario
 
 MEMORY = 100 * MIB  # at most so much, in every scenario
 _EVENTS = 0.95  # JSON events cost a few per cent at most
@@ -86,6 +86,16 @@ REMARKS: dict[tuple[str, str], str] = {
     ),
 }
 """Why a target is not reached where it is not, and what was tried; by scenario and other program."""
+
+
+def essential(found: Iterable[Scenario]) -> Iterator[Scenario]:
+    """The scenarios that have targets, with no other programs than those that the targets compare."""
+    for scenario in found:
+        own = [target for target in TARGETS if target.scenario == scenario.name]
+        names = {name for target in own for name in (target.ours, target.other)}
+        if names:
+            kept = tuple(program for program in scenario.programs if program.name in names)
+            yield replace(scenario, programs=kept)
 
 
 def ratio(ours: Row, other: Row) -> float | None:

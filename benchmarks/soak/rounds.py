@@ -71,7 +71,7 @@ def _serve(scene: Scene, seed: int, folder: Path) -> Iterator[tuple[FailingServe
     server = FailingServer(bodies, older, scene.odds, str(seed))
     with server:
         write_inputs(inputs, files, server.url)
-        task = Task(inputs, folder, server.url, files, jobs=8)
+        task = Task(inputs, folder, url=server.url, files=files, jobs=8)
         _make_folders(task)
         yield server, task
 

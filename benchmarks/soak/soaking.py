@@ -11,7 +11,7 @@ from ..places import NotHere, base_folder
 from .rounds import Round, soak_once
 from .scenes import Scene
 
-SECONDS, QUICK_SECONDS = 150.0, 20.0
+SECONDS, QUICK_SECONDS = 150.0, 10.0
 """How long a soak goes on beginning rounds; each scene has one in any case."""
 
 
