@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
 
+import modelzoo
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from modelzoo.events import Event, ModelFileDownloadBegin, ModelFileDownloadEnd
+from modelzoo.files import hashing
 from modelzoo.files.hashing import BATCH, BUFFERS, INLINE, FileHasher
 
-from tests.zoo import content
+from tests.zoo import add_model, content, file_entry, model_config
 
 DATA = content("hashed", 3 * BATCH + 7)
 SIZES = st.one_of(st.integers(1, 3000), st.sampled_from([BATCH - 1, BATCH, BATCH + 1, INLINE + 1]))
@@ -44,4 +51,77 @@ def test_more_than_fits_into_memory() -> None:
             at += BATCH
             hasher.follow(at, at - BATCH, piece)
         assert hasher.checksum().value == hashlib.md5(piece * rounds).hexdigest()
+        hasher.close()
+
+
+class HeldHasher:
+    """SHA-384 that does not go on with a large file before it may."""
+
+    def __init__(self, name: str, may: Callable[[], bool]) -> None:
+        self._digest, self._may = hashlib.new(name), may
+
+    def update(self, data: bytes) -> None:
+        assert self._may(), "nothing else was done meanwhile"
+        self._digest.update(data)
+
+    def hexdigest(self) -> str:
+        return self._digest.hexdigest()
+
+
+@pytest.mark.parametrize("processors", [1, 2])
+def test_the_next_file_is_copied_while_one_is_hashed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, processors: int
+) -> None:
+    """With one job, from a cache, where a processor is free for it."""
+    size = 2 * INLINE
+    for name in "ab":
+        data = content(name, size)
+        digest = hashlib.sha384(data).hexdigest()
+        entry = tmp_path / "cache" / "1" / digest[:2] / digest[2:]
+        entry.parent.mkdir(parents=True)
+        entry.write_bytes(data)
+        file = file_entry("model.bin", data, "http://127.0.0.1:9/nobody")
+        add_model(tmp_path / "zoo", name, model_config([file]))
+    second_began = threading.Event()
+    order: list[tuple[type[Event], str]] = []
+
+    def report(event: Event) -> None:
+        if isinstance(event, ModelFileDownloadBegin | ModelFileDownloadEnd):
+            order.append((type(event), event.model))
+            if event.model == "b":
+                second_began.set()
+
+    def may() -> bool:
+        return processors == 1 or second_began.wait(30)
+
+    monkeypatch.setattr(hashing, "processors", lambda: processors)
+    monkeypatch.setattr(hashing, "LONG", INLINE)
+    monkeypatch.setattr(hashing, "new_hasher", lambda name: HeldHasher(name, may))
+    monkeypatch.setattr("modelzoo.files.partial.clone", lambda *_: False)
+    modelzoo.download(
+        ["a", "b"],
+        tmp_path / "out",
+        sources=[tmp_path / "zoo"],
+        cache_dir=tmp_path / "cache",
+        jobs=1,
+        report=report,
+    )
+    begin, end = ModelFileDownloadBegin, ModelFileDownloadEnd
+    in_turn = [(begin, "a"), (end, "a"), (begin, "b"), (end, "b")]
+    overlapping = [(begin, "a"), (begin, "b"), (end, "a"), (end, "b")]
+    assert sorted(order, key=str) == sorted(in_turn, key=str)
+    assert order[:2] == (in_turn if processors == 1 else overlapping)[:2]
+
+
+@given(data=st.binary(max_size=3 * hashing.CHUNK), told=st.lists(st.integers(0, 1000), max_size=5))
+@settings(max_examples=30, deadline=None)
+def test_a_small_file_that_was_copied_needs_no_thread(data: bytes, told: list[int]) -> None:
+    with tempfile.TemporaryFile() as file:
+        file.write(data)
+        file.flush()
+        hasher, before = FileHasher(file.fileno(), "sha384"), threading.active_count()
+        for size in sorted({min(size, len(data)) for size in told} | {len(data)}):
+            hasher.follow(size)
+        assert hasher.checksum().value == hashlib.sha384(data).hexdigest()
+        assert threading.active_count() == before
         hasher.close()

@@ -18,6 +18,9 @@ from .disk import read_at
 INLINE = 2 << 20
 """Bytes up to which a thread costs more than it saves."""
 
+LONG = 16 << 20
+"""Bytes that are worth doing something else while they are hashed."""
+
 BATCH = 1 << 20
 """Bytes that are handed to a thread at once."""
 
@@ -69,9 +72,12 @@ class FileHasher:
             return
         is_next = offset == self._told and size == offset + len(data)
         if self._thread is None:
-            if is_next and (not self._large or _FOLLOWED.crowded):
+            if is_next and self._told == self._position and (not self._large or _FOLLOWED.crowded):
                 self._hasher.update(data)
                 self._told = self._position = self._goal = size
+                return
+            if not self._large:
+                self._told = size  # soon read back, when somebody asks
                 return
             self.detach()
         if is_next:
@@ -123,8 +129,24 @@ class FileHasher:
             self._thread = threading.Thread(target=self._run, name="modelzoo-hash", daemon=True)
             self._thread.start()
 
+    def _read_back(self, until: int) -> bytes:
+        piece = read_at(self._handle, min(CHUNK, until - self._position), self._position)
+        if not piece:
+            raise OSError(f"the file ended at {self._position}, expected {until} bytes")
+        return piece
+
+    @property
+    def leaves_time(self) -> bool:
+        """Whether a thread has much to hash still, and a processor is free for something else."""
+        behind = self._thread is not None and self._told - self._position > LONG
+        return behind and not self._ended and not _FOLLOWED.crowded
+
     def checksum(self) -> Checksum:
         """The checksum of everything that is there; waits for it. Raises OSError."""
+        while self._thread is None and self._position < self._told:
+            piece = self._read_back(self._told)
+            self._hasher.update(piece)
+            self._position += len(piece)
         if self._thread is not None:
             self._hand_over()
             with self._changed:
@@ -180,11 +202,7 @@ class FileHasher:
                 return self._waiting.popleft()
             self._changed.notify_all()
             until = self._waiting[0].start if self._waiting else self._goal
-            count = min(CHUNK, until - self._position)
-        piece = read_at(self._handle, count, self._position)
-        if not piece:
-            raise OSError(f"the file ended at {self._position}, expected {until} bytes")
-        return piece
+        return self._read_back(until)
 
 
 class _Memory:

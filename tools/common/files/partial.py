@@ -1,10 +1,9 @@
 """The bytes of one file in flight: `<final name>.download`, beside its destination.
 
-The file is its own lock: whoever works on it holds an exclusive lock on its descriptor, so another
-process waits or goes on to the next file, and a killed one leaves nothing locked. `<name>.json`
-beside it remembers which version of which URL the bytes belong to, and which of them are there. What
-remains of a killed run is resumed or thrown away; only `finish` after a proof makes it a file under
-its final name.
+The file is its own lock: whoever works on it holds an exclusive lock on its descriptor, so others
+wait, and a killed process leaves nothing locked. `<name>.json` beside it remembers which version of
+which URL the bytes belong to, and which of them are there. What remains of a killed run is resumed or
+thrown away; only `finish` after a proof makes it a file under its final name.
 """
 
 from __future__ import annotations
@@ -217,6 +216,11 @@ class Partial:
         with open(handle, "wb") as file:
             file.write(msgspec.json.encode(_Notes(provenance, ranges)))
             file.truncate()
+
+    @property
+    def is_being_hashed(self) -> bool:
+        """Whether much is to be hashed still, and a processor is free for something else meanwhile."""
+        return self._hasher is not None and self._hasher.leaves_time
 
     def checksum(self) -> Checksum:
         """The checksum of the bytes up to `size`; call `begin` first. Raises StorageError."""

@@ -7,6 +7,7 @@ run is enough (docs/adr/0005-a-proof-of-a-cache-entry-is-remembered.md).
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
 
 from ..cache.entries import Cache
 from ..checksum import CHUNK, Checksum
@@ -16,11 +17,16 @@ from ..files.disk import hard_link, read_at
 from ..files.partial import Partial, Provenance
 from .engine import Delivery, Engine, Job, Progress
 
+HASH_POLL = 0.02  # seconds between looks whether what was copied is hashed
 
-def take(
-    job: Job, partial: Partial, engine: Engine, cache: Cache, checksum: Checksum
-) -> Delivery | None:
-    """The file from the cache, if that has it; a broken entry is removed. Raises StorageError."""
+Found = Generator[float, None, Delivery | None]
+
+
+def take(job: Job, partial: Partial, engine: Engine, cache: Cache, checksum: Checksum) -> Found:
+    """The file from the cache, if that has it; a broken entry is removed. Raises StorageError.
+
+    Meanwhile other files can be worked on where a processor is free for them.
+    """
     if not cache.holds(checksum):
         return None
     hit = _Hit(job, partial, engine, cache, checksum)
@@ -28,7 +34,7 @@ def take(
         with cache.open(checksum) as entry:
             size = os.fstat(entry.fileno()).st_size
             fits = job.file.size in (None, size)  # otherwise what is in flight is not given up for it
-            if fits and (delivery := hit.take(entry.fileno())):
+            if fits and (delivery := (yield from hit.take(entry.fileno()))):
                 return delivery
         cache.drop(checksum)
         found = hit.found or f"{size} bytes"
@@ -52,7 +58,7 @@ class _Hit:
         self._progress = Progress(job, engine, "cache")
         self.found: Checksum | None = None
 
-    def take(self, entry: int) -> Delivery | None:
+    def take(self, entry: int) -> Found:
         """The delivery, None when the bytes are wrong; raises OSError, StorageError or Interrupted."""
         self._job.announce(os.fstat(entry).st_size)
         if self._cache.links:
@@ -64,7 +70,7 @@ class _Hit:
                 pass
             except OSError as error:
                 _tell_refusal(self._engine, self._cache, error)
-        return self._copy(entry)
+        return (yield from self._copy(entry))
 
     def _is_right(self, entry: int) -> bool:
         looked = os.fstat(entry)  # before it is read, so that a later change does not go unseen
@@ -89,7 +95,7 @@ class _Hit:
         self._partial.discard()
         return self._delivery(stat)
 
-    def _copy(self, entry: int) -> Delivery | None:
+    def _copy(self, entry: int) -> Found:
         looked = os.fstat(entry)
         shared = self._partial.clone(entry)
         # Only a look from after the cloning says that it was not changed before.
@@ -99,6 +105,9 @@ class _Hit:
         for size in self._partial.copy(entry):  # nothing, after a clone
             self._engine.cancel.check()
             self._progress.show(size)
+        while self._partial.is_being_hashed:
+            yield HASH_POLL
+            self._engine.cancel.check()
         self.found = self._partial.checksum()
         if self.found != self._checksum:
             self._partial.reset()

@@ -72,7 +72,7 @@ def _through_cache(
     job: Job, partial: Partial, engine: Engine, cache: Cache, checksum: Checksum
 ) -> Waits[Delivery]:
     seen = identity(cache.path(checksum))
-    if found := take(job, partial, engine, cache, checksum):
+    if found := (yield from take(job, partial, engine, cache, checksum)):
         return found
     try:
         reservation = yield from take_turns(lambda: cache.reserve(checksum), job, engine)
@@ -83,7 +83,7 @@ def _through_cache(
     with reservation:
         # Whoever held the reservation before us has filled the entry, unless it failed.
         filled = identity(cache.path(checksum)) not in (None, seen)
-        if filled and (found := take(job, partial, engine, cache, checksum)):
+        if filled and (found := (yield from take(job, partial, engine, cache, checksum))):
             return found
         delivery = yield from _fetch(job, partial, engine)
         keep(job, delivery, engine, cache, reservation, checksum)
