@@ -73,7 +73,9 @@ REMARKS: dict[tuple[str, str], str] = {
         "added: interpreter, imports, a catalog without index; tried: four and eight processes "
         "(given up: no faster on two cores)"
     ),
-    ("cache", peers.OMZ): "copying and hashing overlap, so the hash of one core is the limit",
+    ("cache", peers.OMZ): (
+        "copying and hashing overlap, and so do large files; the hash on all cores is the limit"
+    ),
     ("cache-shared", peers.OMZ): (
         "nothing is copied or hashed: all of it is the start of the interpreter, imports and catalog"
     ),
