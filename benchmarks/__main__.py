@@ -67,7 +67,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, metavar="N", help="rounds (default: 5, quick: 3)")
     parser.add_argument("--only", nargs="+", choices=names, metavar="NAME", help=", ".join(names))
     parser.add_argument("--output", type=Path, metavar="FILE", help="where to write the report")
-    return parser.parse_args()
+    options = parser.parse_args()
+    quick = {scenario.name for scenario in essential(scenarios(quick=True))} | {SOAK}
+    if options.quick and options.only and (without := set(options.only) - quick):
+        parser.error(f"nothing with a target is in {', '.join(sorted(without))}: leave out --quick")
+    return options
 
 
 def _default_output(options: argparse.Namespace) -> Path:

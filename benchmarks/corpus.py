@@ -102,6 +102,7 @@ def differing_files(output: Path, served: Path, files: Sequence[File]) -> list[s
 
 
 def _same(path: Path, original: Path) -> bool:
+    # filecmp would remember a result by size and time, and some programs set the server's time.
     try:
         with path.open("rb", buffering=0) as one, original.open("rb", buffering=0) as other:
             if os.fstat(one.fileno()).st_size != os.fstat(other.fileno()).st_size:
