@@ -50,9 +50,11 @@ TARGETS = (
 
 REMARKS: dict[tuple[str, str], str] = {
     ("A", peers.CURL + peers.SHA384SUM): (
-        "receiving and hashing overlap, so one core's SHA-384 is the limit: at most 1 + SHA-384 ÷ curl "
-        "(see Machine) can be reached; tried: handing each piece to the hash as it came (given up: it "
-        "took as long as to receive it; now a megabyte at a time, in memory that is used again)"
+        "receiving and hashing overlap, so one core's SHA-384 is the limit (see Machine), and the "
+        "ratio moves with it: sha384sum is another implementation of the hash, slower here than "
+        "hashlib by a factor that varied from 1.4 to 3.4; tried: handing each piece to the hash as it "
+        "came (given up: it took as long as to receive it; now a megabyte at a time, in memory that "
+        "is used again)"
     ),
     ("A", peers.HF_TRANSFER + peers.SHA384): "as above, and the start of the interpreter",
     ("B", peers.ARIA2): (
@@ -74,10 +76,16 @@ REMARKS: dict[tuple[str, str], str] = {
         "(given up: no faster on two cores)"
     ),
     ("cache", peers.OMZ): (
-        "copying and hashing overlap, and so do large files; the hash on all cores is the limit"
+        "one job takes about as long as eight do (cache8), so the hash on all cores is the limit; "
+        "tried: copying the next file while one is hashed (kept)"
     ),
     ("cache-shared", peers.OMZ): (
         "nothing is copied or hashed: all of it is the start of the interpreter, imports and catalog"
+    ),
+    ("info", peers.OMZ): (
+        "every config file is read, and interpreter and imports come before; above and below the "
+        "target in different runs; tried: values straight from the YAML parser's events (kept), no "
+        "import of requests (kept); not tried: reading in two processes"
     ),
     ("events-large", NO_EVENTS): (
         "a line of JSON every 0.2 s is all that is written; to a pipe it is the same lines, so the "
